@@ -1,0 +1,1 @@
+"""Prediction with NumPy alone: weights in, logits out."""

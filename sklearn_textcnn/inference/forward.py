@@ -1,0 +1,293 @@
+"""The forward pass of a fitted network in NumPy.
+
+A convolution over embedded tokens is a sum of table look-ups: with ``P_j = embedding @ kernel[j]``
+the value of a window that starts at position ``t`` is ``sum_j P_j[ids[t + j]]``. The product is
+made once per distinct token, not once per occurrence, and for the whole vocabulary as soon as
+that has become the cheaper way.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+# A matrix product of fixed height gives each row the same bits wherever it stands and whatever
+# stands around it, which BLAS does not promise for products of different heights.
+ROWS_PER_PRODUCT = 64
+# Largest tables of the whole vocabulary that are kept in memory.
+TABLE_LIMIT_BYTES = 256 * 2**20
+# Window values worked on at a time: they have to stay in a core's second-level cache.
+BLOCK_VALUES = 160_000
+# Fewer look-ups than this are done sooner than a thread has started.
+VALUES_PER_THREAD = 20_000_000
+
+ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0, out=x),
+    "tanh": lambda x: np.tanh(x, out=x),
+    "linear": lambda x: x,
+}
+
+
+def product_by_row(left, right):
+    """Matrix product whose rows do not depend on how many rows there are.
+
+    Parameters
+    ----------
+    left : ndarray of shape (n, d)
+    right : ndarray of shape (d, m)
+
+    Returns
+    -------
+    ndarray of shape (n, m)
+    """
+    n, d = left.shape
+    n_blocks = -(-n // ROWS_PER_PRODUCT)
+    if n_blocks * ROWS_PER_PRODUCT != n:
+        padded = np.zeros((n_blocks * ROWS_PER_PRODUCT, d), dtype=left.dtype)
+        padded[:n] = left
+        left = padded
+    blocks = np.matmul(left.reshape(n_blocks, ROWS_PER_PRODUCT, d), right)
+    return blocks.reshape(-1, right.shape[1])[:n]
+
+
+class Forward:
+    """Logits of a fitted network.
+
+    Parameters
+    ----------
+    architecture : dict
+        ``kernel_sizes``, ``filters``, ``conv_layers``, ``pool_size``, ``pooling`` and
+        ``activation`` of the network, the first two as tuples of equal length.
+    weights : dict
+        ``embeddings``: list of arrays of shape (n_ids, dim), side by side on the embedding axis,
+        empty for one-hot tokens. ``kernels`` and ``biases``: for each kernel size a list with
+        an array of shape (kernel_size, channels, filters), respectively (filters,), per layer.
+        ``dense_kernels`` and ``dense_biases``: hidden layers, then the output layer.
+    """
+
+    def __init__(self, architecture, weights):
+        self.kernel_sizes = architecture["kernel_sizes"]
+        self.filters = architecture["filters"]
+        self.conv_layers = architecture["conv_layers"]
+        self.pool_size = architecture["pool_size"]
+        self.pooling = architecture["pooling"]
+        self.activation = ACTIVATIONS[architecture["activation"]]
+        self.weights = weights
+        self.one_hot = not weights["embeddings"]
+        self.n_ids = (
+            weights["kernels"][0][0].shape[1] if self.one_hot else len(weights["embeddings"][0])
+        )
+        # max pooling, bias and a monotone activation commute: pool first, on the bare sums
+        self.pools_sums = self.conv_layers == 1 and self.pooling == "max"
+        self.first_kernels = (
+            [] if self.one_hot else [_side_by_side(k[0]) for k in weights["kernels"]]
+        )
+        self.dense = [
+            (kernel.astype(np.float64), bias.astype(np.float64))
+            for kernel, bias in zip(weights["dense_kernels"], weights["dense_biases"], strict=True)
+        ]
+        self.width = sum(k * f for k, f in zip(self.kernel_sizes, self.filters, strict=True))
+        self.tables = None
+        self.rows_multiplied = 0
+
+    def logits(self, ids):
+        """Logits of documents.
+
+        Parameters
+        ----------
+        ids : ndarray of shape (n_samples, n_tokens)
+            Token ids, not negative. Ids beyond the table count as unknown.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs), dtype float32
+        """
+        hidden = self.features(ids).astype(np.float64)  # (n, features)
+        for kernel, bias in self.dense[:-1]:
+            hidden = self.activation(hidden @ kernel + bias)  # (n, units)
+        kernel, bias = self.dense[-1]
+        return (hidden @ kernel + bias).astype(np.float32)  # (n, outputs)
+
+    def features(self, ids):
+        """Pooled features, what the first dense layer reads, shape (n_samples, n_features)."""
+        n_channels = self.pooling.count("+") + 1
+        features = np.zeros((len(ids), n_channels * sum(self.filters)), dtype=np.float32)
+        ids = np.where(ids < self.n_ids, ids, 1)  # (n, T)
+        lengths = ids.shape[1] - (ids[:, ::-1] != 0).argmax(axis=1)
+        lengths[~ids.any(axis=1)] = 0
+        order = np.argsort(lengths, kind="stable")
+        order = order[np.searchsorted(lengths[order], 1) :]  # documents without a token stay at 0
+        blocks = list(self._blocks(order, lengths))
+        pooled = self._pooled_sums if self.pools_sums else self._pooled_activations
+        tables = self._tables_for(lengths) if blocks else None
+
+        def work(block):
+            window = ids[block, : lengths[block[-1]]]  # (b, t)
+            features[block] = pooled(window, tables)
+
+        n_threads = _n_threads(int(lengths.sum()) * self.width)
+        if n_threads > 1 and len(blocks) > 1:
+            with ThreadPoolExecutor(n_threads) as pool:
+                list(pool.map(work, blocks))
+        else:
+            for block in blocks:
+                work(block)
+        return features
+
+    def _blocks(self, order, lengths):
+        """Cut documents, sorted by length, into runs whose windows fit the cache."""
+        most_values = max(BLOCK_VALUES // max(self.filters), 1)
+        start = 0
+        while start < len(order):
+            stop = start + max(most_values // max(int(lengths[order[start]]), 1), 1)
+            while stop - start > 1 and (
+                (min(stop, len(order)) - start) * lengths[order[min(stop, len(order)) - 1]]
+                > 2 * most_values
+            ):
+                stop = start + (stop - start) // 2
+            yield order[start:stop]
+            start = stop
+
+    def _tables_for(self, lengths):
+        """Tables of the whole vocabulary if they pay, else None: products by distinct token."""
+        if self.tables is None and self.n_ids * self.width * 4 <= TABLE_LIMIT_BYTES:
+            # the tokens in hand stand for the products they would need, at most one per id
+            self.rows_multiplied += min(int(lengths.sum()), self.n_ids)
+            if self.rows_multiplied >= self.n_ids:
+                self.tables = self._products(np.arange(self.n_ids))
+        return self.tables
+
+    def _products(self, tokens):
+        """For each kernel size an array of shape (len(tokens) * kernel_size, filters).
+
+        ``tokens[0]`` is the padding id.
+        """
+        tables = []
+        if not self.one_hot:
+            rows = np.concatenate([table[tokens] for table in self.weights["embeddings"]], axis=1)
+        for i, (k, n_filters) in enumerate(zip(self.kernel_sizes, self.filters, strict=True)):
+            if self.one_hot:
+                table = self.weights["kernels"][i][0][:, tokens].transpose(1, 0, 2).copy()
+            else:
+                table = product_by_row(rows, self.first_kernels[i])
+            table = table.reshape(len(tokens), k, n_filters)
+            if self.pools_sums:
+                # no window that starts on padding counts: it loses against every other
+                table[0, 0] = -np.inf
+            tables.append(table.reshape(-1, n_filters))
+        return tables
+
+    def _sums(self, ids, tables):
+        """For each kernel size the sums over all windows, shape (n, T, filters)."""
+        if tables is None:
+            tokens = np.unique(ids)
+            if tokens[0] != 0:
+                tokens = np.concatenate([np.zeros(1, dtype=tokens.dtype), tokens])
+            ids = np.searchsorted(tokens, ids)
+            tables = self._products(tokens)
+        n, n_positions = ids.shape
+        padded = np.zeros((n, n_positions + max(self.kernel_sizes) - 1), dtype=np.intp)
+        padded[:, :n_positions] = ids  # (n, T + k - 1)
+        for k, table in zip(self.kernel_sizes, tables, strict=True):
+            rows = padded * k
+            total = table.take(rows[:, :n_positions], axis=0)  # (n, T, filters)
+            part = np.empty_like(total)
+            for j in range(1, k):
+                # mode="clip" writes into `out` without a copy; no index is out of range
+                table.take(rows[:, j : j + n_positions] + j, axis=0, out=part, mode="clip")
+                total += part
+            yield total
+
+    def _pooled_sums(self, ids, tables):
+        pooled = [
+            self.activation(total.max(axis=1) + biases[0])
+            for total, biases in zip(self._sums(ids, tables), self.weights["biases"], strict=True)
+        ]
+        return np.concatenate(pooled, axis=1)  # (n, features)
+
+    def _pooled_activations(self, ids, tables):
+        pooled = []
+        for i, x in enumerate(self._sums(ids, tables)):
+            counts = ids != 0  # (n, T)
+            x = self._activated(x, self.weights["biases"][i][0], counts)
+            for kernel, bias in zip(
+                self.weights["kernels"][i][1:], self.weights["biases"][i][1:], strict=True
+            ):
+                x, counts = pool_positions(x, counts, self.pool_size)
+                x = self._activated(convolve(x, kernel), bias, counts)
+            if "max" in self.pooling:
+                pooled.append(np.where(counts[:, :, None], x, -np.inf).max(axis=1))
+            if "average" in self.pooling:
+                pooled.append(x.sum(axis=1) / counts.sum(axis=1, dtype=np.float32)[:, None])
+        return np.concatenate(pooled, axis=1)  # (n, features)
+
+    def _activated(self, sums, bias, counts):
+        x = self.activation(sums + bias)
+        x[~counts] = 0
+        return x  # (n, T, filters)
+
+
+def convolve(x, kernel):
+    """Convolution that reads zeros past the right edge.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, T, channels)
+    kernel : ndarray of shape (kernel_size, channels, filters)
+
+    Returns
+    -------
+    ndarray of shape (n, T, filters)
+    """
+    n, n_positions, n_channels = x.shape
+    k, _, n_filters = kernel.shape
+    padded = np.zeros((n, n_positions + k - 1, n_channels), dtype=x.dtype)
+    padded[:, :n_positions] = x
+    parts = product_by_row(padded.reshape(-1, n_channels), _side_by_side(kernel))
+    parts = parts.reshape(n, n_positions + k - 1, k, n_filters)
+    total = parts[:, :n_positions, 0].copy()
+    for j in range(1, k):
+        total += parts[:, j : j + n_positions, j]
+    return total
+
+
+def pool_positions(x, counts, pool_size):
+    """Max pooling between layers, over the positions that count.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, T, filters)
+    counts : boolean ndarray of shape (n, T)
+    pool_size : int
+
+    Returns
+    -------
+    x : ndarray of shape (n, ceil(T / pool_size), filters)
+        Zero where no position of the pool counts.
+    counts : boolean ndarray of shape (n, ceil(T / pool_size))
+    """
+    n, n_positions, n_filters = x.shape
+    n_pools = -(-n_positions // pool_size)
+    lowest = np.full((n, n_pools * pool_size, n_filters), -np.inf, dtype=x.dtype)
+    lowest[:, :n_positions][counts] = x[counts]
+    pooled = lowest.reshape(n, n_pools, pool_size, n_filters).max(axis=2)
+    in_pool = np.zeros((n, n_pools * pool_size), dtype=bool)
+    in_pool[:, :n_positions] = counts
+    pool_counts = in_pool.reshape(n, n_pools, pool_size).any(axis=2)
+    pooled[~pool_counts] = 0
+    return pooled, pool_counts
+
+
+def _side_by_side(kernel):
+    """(kernel_size, channels, filters) -> (channels, kernel_size * filters), contiguous."""
+    k, n_channels, n_filters = kernel.shape
+    return np.ascontiguousarray(kernel.transpose(1, 0, 2)).reshape(n_channels, k * n_filters)
+
+
+def _n_threads(n_values):
+    if n_values < 2 * VALUES_PER_THREAD:
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    # joblib's workers and batch systems say through this variable how many threads are ours
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
