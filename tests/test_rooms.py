@@ -31,7 +31,11 @@ ROOMS = {
 }
 IN_FUNCTIONS = {("classifier", "training")}
 # Private modules that were split off a room, and the room.
-SPLIT_OFF = {"_validation": "classifier", "_vector_files": "word_vectors"}
+SPLIT_OFF = {
+    "_text": "vectorizer",
+    "_validation": "classifier",
+    "_vector_files": "word_vectors",
+}
 
 # The one room that may import each of these. matplotlib only inside functions even there.
 KERAS = {"tensorflow", "keras", "scikeras"}
