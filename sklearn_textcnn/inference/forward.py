@@ -13,7 +13,7 @@ import numpy as np
 
 # A matrix product of fixed height gives each row the same bits wherever it stands and whatever
 # stands around it, which BLAS does not promise for products of different heights.
-ROWS_PER_PRODUCT = 64
+ROWS_PER_PRODUCT = 32
 # Largest tables of the whole vocabulary that are kept in memory.
 TABLE_LIMIT_BYTES = 256 * 2**20
 # Window values worked on at a time: they have to stay in a core's second-level cache.
@@ -110,23 +110,23 @@ class Forward:
 
     def features(self, ids):
         """Pooled features, what the first dense layer reads, shape (n_samples, n_features)."""
+        known = ids < self.n_ids
+        if not known.all():
+            ids = np.where(known, ids, 1)
+        lengths = _lengths(ids)
+        longest, n_tokens = int(lengths.max()), int(lengths.sum())
+        tables = self._tables_for(n_tokens)
+        if len(ids) * longest * max(self.filters) <= BLOCK_VALUES:
+            return self._pooled(ids[:, :longest], tables)
         n_channels = self.pooling.count("+") + 1
-        features = np.zeros((len(ids), n_channels * sum(self.filters)), dtype=np.float32)
-        ids = np.where(ids < self.n_ids, ids, 1)  # (n, T)
-        lengths = ids.shape[1] - (ids[:, ::-1] != 0).argmax(axis=1)
-        lengths[~ids.any(axis=1)] = 0
-        order = np.argsort(lengths, kind="stable")
-        order = order[np.searchsorted(lengths[order], 1) :]  # documents without a token stay at 0
-        blocks = list(self._blocks(order, lengths))
-        pooled = self._pooled_sums if self.pools_sums else self._pooled_activations
-        tables = self._tables_for(lengths) if blocks else None
+        features = np.empty((len(ids), n_channels * sum(self.filters)), dtype=np.float32)
 
         def work(block):
-            window = ids[block, : lengths[block[-1]]]  # (b, t)
-            features[block] = pooled(window, tables)
+            features[block] = self._pooled(ids[block, : lengths[block[-1]]], tables)
 
-        n_threads = _n_threads(int(lengths.sum()) * self.width)
-        if n_threads > 1 and len(blocks) > 1:
+        blocks = self._blocks(np.argsort(lengths, kind="stable"), lengths)
+        n_threads = _n_threads(n_tokens * self.width)
+        if n_threads > 1:
             with ThreadPoolExecutor(n_threads) as pool:
                 list(pool.map(work, blocks))
         else:
@@ -136,23 +136,20 @@ class Forward:
 
     def _blocks(self, order, lengths):
         """Cut documents, sorted by length, into runs whose windows fit the cache."""
-        most_values = max(BLOCK_VALUES // max(self.filters), 1)
+        most = max(BLOCK_VALUES // max(self.filters), 1)  # windows
         start = 0
         while start < len(order):
-            stop = start + max(most_values // max(int(lengths[order[start]]), 1), 1)
-            while stop - start > 1 and (
-                (min(stop, len(order)) - start) * lengths[order[min(stop, len(order)) - 1]]
-                > 2 * most_values
-            ):
-                stop = start + (stop - start) // 2
+            stop = start + 1
+            while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= most:
+                stop += 1
             yield order[start:stop]
             start = stop
 
-    def _tables_for(self, lengths):
+    def _tables_for(self, n_tokens):
         """Tables of the whole vocabulary if they pay, else None: products by distinct token."""
         if self.tables is None and self.n_ids * self.width * 4 <= TABLE_LIMIT_BYTES:
             # the tokens in hand stand for the products they would need, at most one per id
-            self.rows_multiplied += min(int(lengths.sum()), self.n_ids)
+            self.rows_multiplied += min(n_tokens, self.n_ids)
             if self.rows_multiplied >= self.n_ids:
                 self.tables = self._products(np.arange(self.n_ids))
         return self.tables
@@ -198,12 +195,21 @@ class Forward:
                 total += part
             yield total
 
+    def _pooled(self, ids, tables):
+        if self.pools_sums:
+            pooled = self._pooled_sums(ids, tables)
+        else:
+            pooled = self._pooled_activations(ids, tables)
+        features = np.concatenate(pooled, axis=1)  # (n, features)
+        if not ids[:, 0].all():
+            features[~ids.any(axis=1)] = 0
+        return features
+
     def _pooled_sums(self, ids, tables):
-        pooled = [
+        return [
             self.activation(total.max(axis=1) + biases[0])
             for total, biases in zip(self._sums(ids, tables), self.weights["biases"], strict=True)
         ]
-        return np.concatenate(pooled, axis=1)  # (n, features)
 
     def _pooled_activations(self, ids, tables):
         pooled = []
@@ -218,8 +224,9 @@ class Forward:
             if "max" in self.pooling:
                 pooled.append(np.where(counts[:, :, None], x, -np.inf).max(axis=1))
             if "average" in self.pooling:
-                pooled.append(x.sum(axis=1) / counts.sum(axis=1, dtype=np.float32)[:, None])
-        return np.concatenate(pooled, axis=1)  # (n, features)
+                n_counts = np.maximum(counts.sum(axis=1, dtype=np.float32), 1)  # (n,)
+                pooled.append(x.sum(axis=1) / n_counts[:, None])
+        return pooled
 
     def _activated(self, sums, bias, counts):
         x = self.activation(sums + bias)
@@ -282,6 +289,14 @@ def _side_by_side(kernel):
     """(kernel_size, channels, filters) -> (channels, kernel_size * filters), contiguous."""
     k, n_channels, n_filters = kernel.shape
     return np.ascontiguousarray(kernel.transpose(1, 0, 2)).reshape(n_channels, k * n_filters)
+
+
+def _lengths(ids):
+    """Position after the last token of each row, at least 1, shape (n_samples,)."""
+    is_token = ids != 0
+    lengths = ids.shape[1] - is_token[:, ::-1].argmax(axis=1)
+    lengths[~is_token.any(axis=1)] = 1
+    return lengths
 
 
 def _n_threads(n_values):
