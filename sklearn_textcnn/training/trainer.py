@@ -116,7 +116,7 @@ def train(
         weights=best_weights or runner.model_.export(n_ids),
         history=history,
         best_epoch=best_epoch,
-        optimizer_state=runner.optimizer_state(n_ids) if keep_optimizer_state else None,
+        optimizer_state=runner.optimizer_state() if keep_optimizer_state else None,
     )
     if reusable:
         _put_idle(key, runner)
@@ -210,14 +210,12 @@ class _Runner(BaseWrapper):
                 # a table may have more rows now than when the state was taken
                 whole[(slice(len(value)),) if value.ndim else ()] = value
                 variable.assign(whole)
-        if isinstance(options.optimizer, str):
+        if isinstance(options.optimizer, (str, type)):
             optimizer.learning_rate = options.learning_rate
 
-    def optimizer_state(self, n_ids):
-        """Variables of the optimizer, tables cut to the rows in use."""
-        states = [v.numpy() for v in self.model_.optimizer.variables]
-        n_rows = self.model_.n_rows
-        return [s[:n_ids].copy() if s.shape[:1] == (n_rows,) else s.copy() for s in states]
+    def optimizer_state(self):
+        """Variables of the optimizer, as arrays."""
+        return [variable.numpy().copy() for variable in self.model_.optimizer.variables]
 
     def run(self, documents, validation, n_ids, options, rng):
         """Train for the epochs asked for; return history, best epoch and its weights."""
