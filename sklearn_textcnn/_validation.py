@@ -6,7 +6,6 @@ from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.model_selection import train_test_split
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -347,6 +346,9 @@ def held_out_split(rows, y, fraction, rng):
             else f"validation_fraction={fraction} of {len(rows)} documents leaves none to train "
             "on. Lower it, or set early_stopping=False."
         )
+    # here, not above: a process that only predicts starts sooner without it
+    from sklearn.model_selection import train_test_split
+
     train, held_out = train_test_split(
         rows[~alone], test_size=n_held_out, stratify=strata, random_state=int(rng.integers(2**31))
     )

@@ -1,6 +1,7 @@
 """TextCNNClassifier: the scikit-learn side of the network."""
 
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
 from weakref import WeakKeyDictionary
 
@@ -572,7 +573,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             _optimizer_states[self] = self.optimizer, result.optimizer_state
 
     def _starting_point(self, ids, n_outputs, n_ids, rng):
-        """Architecture, weights to start from, and which ids have a row of their own."""
+        """Architecture, what makes the first weights, and which ids have a row of their own."""
         from sklearn_textcnn.training import initialization
 
         going_on = hasattr(self, "_weights")
@@ -591,14 +592,20 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         seen[:2] = True
         if going_on:
             refuse_other_network(architecture, self._architecture)
-            weights = initialization.with_new_rows(
-                self._weights, len(known), seen & ~known, known, self.word_vectors is not None, rng
+            start = partial(
+                initialization.with_new_rows,
+                self._weights,
+                len(known),
+                seen & ~known,
+                known,
+                self.word_vectors is not None,
+                rng,
             )
         else:
-            weights = initialization.initial_weights(
-                architecture, len(known), seen, vectors, known, rng
+            start = partial(
+                initialization.initial_weights, architecture, len(known), seen, vectors, known, rng
             )
-        return architecture, weights, known | seen
+        return architecture, start, known | seen
 
     def _read_word_vectors(self, n_ids):
         if self.embedding_dim is None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from numbers import Integral
 from operator import is_
+from struct import Struct
 from time import perf_counter
 
 import numpy as np
@@ -40,6 +41,7 @@ from sklearn_textcnn.token_ids import TokenIds, _IdSpace
 
 _FIRST_ID = 2
 _ID_BYTES = array("i").itemsize
+_pack = Struct("i").pack
 
 _BATCH = 2048  # documents
 _MAX_CODES = 2**20  # distinct pieces remembered while a corpus is encoded,
@@ -588,7 +590,11 @@ class _Codes(dict):
         if not isinstance(piece, str):
             raise TypeError(f"Tokens must be strings, got {describe(piece)}.")
         tokens = (str(piece),) if self.tokenize is None else self.tokenize(piece)
-        packed = self[piece] = array("i", map(self.id_of, tokens)).tobytes()
+        if len(tokens) == 1:  # most often
+            packed = _pack(self.id_of(tokens[0]))
+        else:
+            packed = array("i", map(self.id_of, tokens)).tobytes()
+        self[piece] = packed
         return packed
 
 

@@ -52,7 +52,7 @@ def train(trainer, a, changes=(), n=90, seed=0, n_ids=N_IDS, **more):
         ]
     return trainer.train(
         a,
-        weights,
+        lambda: weights,
         n_ids,
         False,
         documents(trainer, n),
@@ -148,11 +148,19 @@ def test_training_goes_on_from_the_state_of_the_optimizer(trainer, optimizer):
     changes = {"optimizer": optimizer}
     docs, once = documents(trainer), options(trainer, epochs=1, **changes)
     first = trainer.train(
-        a, random_weights(a), N_IDS, False, docs, None, once, rng, keep_optimizer_state=True
+        a, lambda: random_weights(a), N_IDS, False, docs, None, once, rng, keep_optimizer_state=True
     )
     trainer._idle_runners.clear()
     second = trainer.train(
-        a, first.weights, N_IDS, False, docs, None, once, rng, optimizer_state=first.optimizer_state
+        a,
+        lambda: first.weights,
+        N_IDS,
+        False,
+        docs,
+        None,
+        once,
+        rng,
+        optimizer_state=first.optimizer_state,
     )
     whole = train(trainer, a, {"epochs": 2, **changes})
     assert_equal_weights(second.weights, whole.weights)

@@ -14,6 +14,9 @@ import numpy as np
 # A matrix product of fixed height gives each row the same bits wherever it stands and whatever
 # stands around it, which BLAS does not promise for products of different heights.
 ROWS_PER_PRODUCT = 32
+# OpenBLAS computes a product of this many multiplications where it was called. A larger one it
+# divides among threads, which at these sizes spend their time waiting for each other.
+MOST_MULTIPLICATIONS = 2**18
 # Largest tables of the whole vocabulary that are kept in memory.
 TABLE_LIMIT_BYTES = 256 * 2**20
 # Window values worked on at a time: they have to stay in a core's second-level cache.
@@ -46,8 +49,14 @@ def product_by_row(left, right):
         padded = np.zeros((n_blocks * ROWS_PER_PRODUCT, d), dtype=left.dtype)
         padded[:n] = left
         left = padded
-    blocks = np.matmul(left.reshape(n_blocks, ROWS_PER_PRODUCT, d), right)
-    return blocks.reshape(-1, right.shape[1])[:n]
+    blocks = left.reshape(n_blocks, ROWS_PER_PRODUCT, d)
+    n_columns = right.shape[1]
+    product = np.empty((n_blocks, ROWS_PER_PRODUCT, n_columns), dtype=left.dtype)
+    width = max(MOST_MULTIPLICATIONS // (ROWS_PER_PRODUCT * d), 1)
+    for start in range(0, n_columns, width):
+        part = slice(start, start + width)
+        np.matmul(blocks, right[:, part], out=product[:, :, part])
+    return product.reshape(-1, n_columns)[:n]
 
 
 class Forward:

@@ -106,9 +106,10 @@ def draw_rows(table, which, like, rng):
     which[:2] = False
     shape = (int(which.sum()), table.shape[1])
     if like is None:
-        table[which] = rng.uniform(-EMBEDDING_LIMIT, EMBEDDING_LIMIT, shape)
+        table[which] = _uniform(EMBEDDING_LIMIT, shape, rng)
     elif len(like):
-        table[which] = rng.normal(like.mean(axis=0), like.std(axis=0), shape)
+        numbers = rng.standard_normal(shape, dtype=np.float32)
+        table[which] = numbers * like.std(axis=0) + like.mean(axis=0)
     return table
 
 
@@ -136,5 +137,12 @@ def _from_rows(rows, k):
 
 
 def _glorot(shape, fan_in, fan_out, rng):
-    limit = np.sqrt(6.0 / (fan_in + fan_out))
-    return rng.uniform(-limit, limit, shape).astype(np.float32)
+    return _uniform(np.sqrt(6.0 / (fan_in + fan_out)), shape, rng)
+
+
+def _uniform(limit, shape, rng):
+    """Numbers in [-limit, limit), drawn in float32: tables are large."""
+    numbers = rng.random(shape, dtype=np.float32)
+    numbers *= np.float32(2 * limit)
+    numbers -= np.float32(limit)
+    return numbers

@@ -5,7 +5,7 @@ import tensorflow as tf
 LOWEST = -1e30
 
 
-def window_sums(table, index, kernel_size, first_column, n_filters):
+def window_sums(table, index, kernel_size, first_column, n_filters, after=()):
     """Convolution before bias, as a sum of look-ups.
 
     Parameters
@@ -15,6 +15,8 @@ def window_sums(table, index, kernel_size, first_column, n_filters):
         offset ``j`` of the window.
     index : int32 tensor of shape (n, T + kernel_size - 1 or wider)
         Row of the table for each position, 0 beyond the document.
+    after : sequence of tensors, default=()
+        Tensors to compute first.
 
     Returns
     -------
@@ -24,7 +26,9 @@ def window_sums(table, index, kernel_size, first_column, n_filters):
     total = None
     for j in range(kernel_size):
         start = first_column + j * n_filters
-        part = tf.gather(table[:, start : start + n_filters], index[:, j : j + n_positions])
+        # one look-up after the other: all at once would hold kernel_size tensors of this size
+        with tf.control_dependencies(after if total is None else [total]):
+            part = tf.gather(table[:, start : start + n_filters], index[:, j : j + n_positions])
         total = part if total is None else total + part
     return total  # (n, T, filters)
 
@@ -57,7 +61,10 @@ def window_maxima(table, index, kernel_sizes, filters):
         maxima, winners, column = [], [], 0
         for k, n_filters in zip(kernel_sizes, filters, strict=True):
             in_reach = index[:, : n_positions + k - 1]
-            total = outside + window_sums(table, in_reach, k, column, n_filters)  # (n, T, filters)
+            # one kernel size after the other, for the sake of memory too
+            done = [*maxima[-1:], *winners[-1:]]
+            sums = window_sums(table, in_reach, k, column, n_filters, after=done)
+            total = outside + sums  # (n, T, filters)
             maxima.append(tf.reduce_max(total, axis=1))
             winners.append(tf.argmax(total, axis=1, output_type=tf.int32))
             column += k * n_filters

@@ -197,14 +197,14 @@ class TextCNN(keras.Model):
         kernels, column = [], 0
         for stack, k, f in zip(self.conv_kernels, a["kernel_sizes"], a["filters"], strict=True):
             first = flat[:, column : column + k * f].reshape(-1, k, f).transpose(1, 0, 2)
-            kernels.append([first.copy(), *(kernel.numpy().copy() for kernel in stack)])
+            kernels.append([first.copy(), *(kernel.numpy() for kernel in stack)])
             column += k * f
         return {
-            "embeddings": [table.numpy()[:n_ids].copy() for table in tables],
+            "embeddings": [table.numpy()[:n_ids] for table in tables],
             "kernels": kernels,
-            "biases": [[b.numpy().copy() for b in stack] for stack in self.conv_biases],
-            "dense_kernels": [kernel.numpy().copy() for kernel in self.dense_kernels],
-            "dense_biases": [bias.numpy().copy() for bias in self.dense_biases],
+            "biases": [[b.numpy() for b in stack] for stack in self.conv_biases],
+            "dense_kernels": [kernel.numpy() for kernel in self.dense_kernels],
+            "dense_biases": [bias.numpy() for bias in self.dense_biases],
         }
 
 

@@ -67,7 +67,7 @@ class TrainingResult:
 
 def train(
     architecture,
-    weights,
+    start,
     n_ids,
     multilabel,
     documents,
@@ -81,8 +81,10 @@ def train(
 
     Parameters
     ----------
-    architecture, weights : dict
-        Plain arrays in the shapes of Keras layers; not changed.
+    architecture : dict
+    start : callable
+        Returns the weights to start from, plain arrays in the shapes of Keras layers. Called
+        once, so that nobody holds on to a second copy of the tables.
     n_ids : int
         Size of the id space.
     multilabel : bool
@@ -109,7 +111,7 @@ def train(
     runner = (_take_idle(key) if reusable else None) or _new_runner(
         architecture, key[3], head, options
     )
-    runner.prepare(weights, options, optimizer_state)
+    runner.prepare(start, options, optimizer_state)
     documents = _smoothed(documents, head, options.label_smoothing)
     history, best_epoch, best_weights = runner.run(documents, validation, n_ids, options, rng)
     result = TrainingResult(
@@ -192,10 +194,10 @@ class _Runner(BaseWrapper):
         self._hits = _softmax_hits if head == "softmax" else _sigmoid_hits
         self._train_step, self._logits = _compiled_steps(network, self._hits)
 
-    def prepare(self, weights, options, optimizer_state):
+    def prepare(self, start, options, optimizer_state):
         """Set everything that an earlier fit may have left."""
         network, optimizer = self.model_, self.model_.optimizer
-        network.load(weights)
+        network.load(start())
         network.settings["dropout"].assign(options.dropout)
         network.settings["l2"].assign(options.l2)
         network.settings["max_norm"].assign(
@@ -207,8 +209,10 @@ class _Runner(BaseWrapper):
         if optimizer_state is not None:
             for variable, value in zip(optimizer.variables, optimizer_state, strict=True):
                 whole = np.array(variable.numpy())
-                # a table may have more rows now than when the state was taken
-                whole[(slice(len(value)),) if value.ndim else ()] = value
+                # a table may have more rows now than when the state was taken, or fewer that
+                # belong to no id
+                rows = (slice(min(len(value), len(whole))),) if value.ndim else ()
+                whole[rows] = value[rows]
                 variable.assign(whole)
         if isinstance(options.optimizer, (str, type)):
             optimizer.learning_rate = options.learning_rate

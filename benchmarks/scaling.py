@@ -1,0 +1,68 @@
+"""Does a document cost the same in 10,000 as in 1,000,000?
+
+MR resampled to corpora of growing size, ids given: one training epoch and one prediction of each
+corpus. The network is compiled and the tables for predicting are built before anything is timed.
+"""
+
+import numpy as np
+from _common import Report, alternate, at_most, load_corpus, medians, parse_arguments
+from _networks import textcnn
+
+from sklearn_textcnn import TextVectorizerTransformer
+
+FLOORS = {
+    "training: cost at most / with the fewest documents": at_most(1.2),
+    "predicting: cost at most / with the fewest documents": at_most(1.2),
+}
+TARGETS = {}
+SIZES = [10_000, 100_000, 1_000_000]
+QUICK_SIZES = [500, 1000, 2000]
+
+
+def main():
+    arguments = parse_arguments(__doc__)
+    report = Report(__doc__, arguments, FLOORS, TARGETS)
+    sizes = QUICK_SIZES if arguments.quick else SIZES
+    texts, labels = load_corpus(arguments.data, "mr/all")
+    ids = TextVectorizerTransformer().fit_transform(texts)
+    # all sizes are the front of one sample, so that the largest is in memory only once
+    sample = np.random.default_rng(0).integers(len(ids), size=sizes[-1])
+    X, y = ids[sample], labels[sample]
+    classifier = textcnn(epochs=1, random_state=0).fit(X[: sizes[0]], y[: sizes[0]])
+    classifier.predict(ids)
+
+    tasks = {
+        "predicting": lambda n: classifier.predict(X[:n]),
+        "training": lambda n: textcnn(epochs=1, random_state=0).fit(X[:n], y[:n]),
+    }
+    # an epoch over the largest corpus takes minutes, and once is long enough to be steady
+    rounds = {"predicting": [5, 3, 3], "training": [5, 2, 1]}
+    for task, call in tasks.items():
+        measure(report, task, call, sizes, rounds[task])
+    report.finish()
+
+
+def measure(report, task, call, sizes, rounds):
+    results = {n: [] for n in sizes}
+    for i in range(max(rounds)):
+        turn = {n: lambda n=n: call(n) for n, most in zip(sizes, rounds, strict=True) if i < most}
+        for n, times in alternate(turn, 1).items():
+            results[n] += times
+    cost = {n: 1e6 * time / n for n, time in medians(results).items()}
+    rows = [
+        {
+            "documents": str(n),
+            "s": cost[n] * n / 1e6,
+            "us a document": cost[n],
+            "x fewest": cost[n] / cost[sizes[0]],
+            "rounds": len(results[n]),
+        }
+        for n in sizes
+    ]
+    report.table(f"Cost of {task}", rows)
+    name = f"{task}: cost at most / with the fewest documents"
+    report.claim(name, max(row["x fewest"] for row in rows))
+
+
+if __name__ == "__main__":
+    main()

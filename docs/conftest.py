@@ -1,0 +1,11 @@
+"""`pytest docs` runs the examples of these pages."""
+
+import pytest
+
+# Keras' own look at its variables, when it saves a model.
+KERAS_MAKES_ARRAYS = "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings(KERAS_MAKES_ARRAYS))
