@@ -1,6 +1,8 @@
 """TensorFlow pieces of the network that read ids as table rows."""
 
+import numpy as np
 import tensorflow as tf
+from scipy.sparse import csr_array
 
 LOWEST = -1e30
 
@@ -51,44 +53,109 @@ def window_maxima(table, index, kernel_sizes, filters):
     -------
     tensor of shape (n, sum(filters)); ``LOWEST`` or less for a document without tokens.
     """
-    widest = max(kernel_sizes)
-    n_positions = tf.shape(index)[1] - widest + 1
-    n_columns = sum(k * f for k, f in zip(kernel_sizes, filters, strict=True))
-    outside = tf.where(index[:, :n_positions] != 0, 0.0, LOWEST)[:, :, None]  # (n, T, 1)
 
     @tf.custom_gradient
     def pool(table):
-        maxima, winners, column = [], [], 0
-        for k, n_filters in zip(kernel_sizes, filters, strict=True):
-            in_reach = index[:, : n_positions + k - 1]
-            # one kernel size after the other, for the sake of memory too
-            done = [*maxima[-1:], *winners[-1:]]
-            sums = window_sums(table, in_reach, k, column, n_filters, after=done)
-            total = outside + sums  # (n, T, filters)
-            maxima.append(tf.reduce_max(total, axis=1))
-            winners.append(tf.argmax(total, axis=1, output_type=tf.int32))
-            column += k * n_filters
+        maxima, winners = _maxima_and_winners(table, index, kernel_sizes, filters)
 
         def gradient(upstream):
-            cells, values, column = [], [], 0
-            parts = tf.split(upstream, filters, axis=1)
-            for k, n_filters, winner, part in zip(
-                kernel_sizes, filters, winners, parts, strict=True
-            ):
-                for j in range(k):
-                    row = tf.gather(index, winner + j, batch_dims=1)  # (n, filters)
-                    cell = row * n_columns + column + j * n_filters + tf.range(n_filters)
-                    cells.append(tf.reshape(cell, [-1]))
-                    values.append(tf.reshape(part, [-1]))
-                column += k * n_filters
+            tokens, values = _winning_tokens(upstream, winners, index, kernel_sizes, filters)
+            n_columns = table.shape[1]
+            cells = tokens * n_columns + tf.range(n_columns)  # (n, columns)
             flat = tf.math.unsorted_segment_sum(
-                tf.concat(values, 0), tf.concat(cells, 0), tf.shape(table)[0] * n_columns
+                tf.reshape(values, [-1]), tf.reshape(cells, [-1]), tf.shape(table)[0] * n_columns
             )
             return tf.reshape(flat, tf.shape(table))
 
         return tf.concat(maxima, axis=1), gradient
 
     return pool(table)
+
+
+def convolved_window_maxima(rows, kernel, index, kernel_sizes, filters):
+    """`window_maxima` of the table ``rows @ kernel.T``, with a cheaper way back to both.
+
+    The gradient of the table is nearly empty. SciPy multiplies it as the sparse matrix that it is,
+    where TensorFlow would spend most of a training step on products with zeros.
+
+    Parameters
+    ----------
+    rows : tensor of shape (n_tokens, dim)
+        Embedding of each distinct token; row 0 is zero.
+    kernel : tensor of shape (sum(kernel_sizes * filters), dim)
+    index, kernel_sizes, filters
+        As in `window_maxima`.
+
+    Returns
+    -------
+    tensor of shape (n, sum(filters))
+    """
+
+    @tf.custom_gradient
+    def pool(rows, kernel):
+        table = tf.matmul(rows, kernel, transpose_b=True)  # (n_tokens, columns)
+        maxima, winners = _maxima_and_winners(table, index, kernel_sizes, filters)
+
+        def gradient(upstream):
+            tokens, values = _winning_tokens(upstream, winners, index, kernel_sizes, filters)
+            by_row, by_kernel = tf.py_function(
+                _sparse_products, [tokens, values, rows, kernel], [tf.float32, tf.float32]
+            )
+            return tf.ensure_shape(by_row, rows.shape), tf.ensure_shape(by_kernel, kernel.shape)
+
+        return tf.concat(maxima, axis=1), gradient
+
+    return pool(rows, kernel)
+
+
+def _sparse_products(tokens, values, rows, kernel):
+    """Products of the table's gradient with the kernel and, transposed, with the rows.
+
+    Entry (b, c) of `tokens` and `values`, both of shape (n, columns), says which row of the table
+    document b has a gradient in at column c, and the gradient.
+    """
+    # views of the tensors' memory: TensorFlow's own conversion would copy them
+    tokens, values, rows, kernel = (
+        np.asarray(memoryview(t)) for t in (tokens, values, rows, kernel)
+    )
+    columns, documents = np.nonzero(values.T)
+    starts = np.searchsorted(columns, np.arange(values.shape[1] + 1))
+    table = csr_array(
+        (values[documents, columns], tokens[documents, columns], starts),
+        shape=(values.shape[1], len(rows)),
+    )  # transposed: (columns, n_tokens)
+    return table.T @ kernel, table @ rows
+
+
+def _maxima_and_winners(table, index, kernel_sizes, filters):
+    """For each kernel size the largest sums, (n, filters), and where their windows start."""
+    n_positions = tf.shape(index)[1] - max(kernel_sizes) + 1
+    outside = tf.where(index[:, :n_positions] != 0, 0.0, LOWEST)[:, :, None]  # (n, T, 1)
+    maxima, winners, column = [], [], 0
+    for k, n_filters in zip(kernel_sizes, filters, strict=True):
+        in_reach = index[:, : n_positions + k - 1]
+        # one kernel size after the other, for the sake of memory too
+        done = [*maxima[-1:], *winners[-1:]]
+        sums = window_sums(table, in_reach, k, column, n_filters, after=done)
+        total = outside + sums  # (n, T, filters)
+        maxima.append(tf.reduce_max(total, axis=1))
+        winners.append(tf.argmax(total, axis=1, output_type=tf.int32))
+        column += k * n_filters
+    return maxima, winners
+
+
+def _winning_tokens(upstream, winners, index, kernel_sizes, filters):
+    """Row of the table behind each column of the winning windows, and its gradient.
+
+    Both of shape (n, sum(kernel_sizes * filters)).
+    """
+    tokens, values = [], []
+    parts = tf.split(upstream, filters, axis=1)
+    for k, winner, part in zip(kernel_sizes, winners, parts, strict=True):
+        for j in range(k):
+            tokens.append(tf.gather(index, winner + j, batch_dims=1))  # (n, filters)
+            values.append(part)
+    return tf.concat(tokens, axis=1), tf.concat(values, axis=1)
 
 
 def convolve(x, kernel):

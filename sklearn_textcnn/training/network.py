@@ -44,8 +44,8 @@ class TextCNN(keras.Model):
             width = n_columns if self.one_hot else a["trained_dim"]
             self.trained = self._zeros("embedding", (n_rows, width))
         if not self.one_hot:
-            # All kernels side by side, (dim, kernel_size * filters) each: one product per step
-            self.kernel = self._zeros("kernel", (a["trained_dim"] + a["static_dim"], n_columns))
+            # All kernels below each other, a row per offset and filter: one product per step
+            self.kernel = self._zeros("kernel", (n_columns, a["trained_dim"] + a["static_dim"]))
         self.conv_biases = [[self._zeros("bias", (f,))] for _, f in sizes]
         self.conv_kernels = [[] for _ in sizes]
         for i, (k, f) in enumerate(sizes):
@@ -90,14 +90,13 @@ class TextCNN(keras.Model):
         """Logits of a batch, (n, n_outputs); with a seed (int32, shape (2,)) dropout is on."""
         a = self.architecture
         act = ACTIVATIONS[a["activation"]]
-        table = self._table(trained_rows, tokens)  # (n_tokens, columns)
         if a["conv_layers"] == 1 and a["pooling"] == "max":
-            x = layers.window_maxima(table, index, a["kernel_sizes"], a["filters"])
+            x = self._window_maxima(trained_rows, tokens, index)  # (n, features)
             x = act(x + tf.concat([biases[0] for biases in self.conv_biases], 0))
             has_tokens = tf.reduce_any(index != 0, axis=1)[:, None]
             x = tf.where(has_tokens, x, 0.0)  # (n, features)
         else:
-            x = self._pooled_activations(table, index, act)  # (n, features)
+            x = self._pooled_activations(self._table(trained_rows, tokens), index, act)
         last = len(self.dense_kernels) - 1
         for i, (kernel, bias) in enumerate(zip(self.dense_kernels, self.dense_biases, strict=True)):
             if seed is not None:
@@ -127,12 +126,25 @@ class TextCNN(keras.Model):
             )
         )
 
+    def _window_maxima(self, trained_rows, tokens, index):
+        sizes = self.architecture["kernel_sizes"], self.architecture["filters"]
+        if self.one_hot or tf.config.list_physical_devices("GPU"):
+            return layers.window_maxima(self._table(trained_rows, tokens), index, *sizes)
+        rows = self._rows(trained_rows, tokens)
+        return layers.convolved_window_maxima(rows, self.kernel.value, index, *sizes)
+
     def _table(self, trained_rows, tokens):
+        """Row per distinct token, column per offset and filter, (n_tokens, columns)."""
         if self.one_hot:
             return trained_rows
-        rows = [] if self.static is None else [tf.gather(self.static.value, tokens)]
-        rows += [] if trained_rows is None else [trained_rows]
-        return tf.matmul(tf.concat(rows, axis=1), self.kernel)
+        return tf.matmul(self._rows(trained_rows, tokens), self.kernel.value, transpose_b=True)
+
+    def _rows(self, trained_rows, tokens):
+        """Embedding of each distinct token, (n_tokens, dim)."""
+        if self.static is None:
+            return trained_rows
+        static_rows = tf.gather(self.static.value, tokens)
+        return static_rows if trained_rows is None else tf.concat([static_rows, trained_rows], 1)
 
     def _pooled_activations(self, table, index, act):
         a = self.architecture
@@ -172,7 +184,7 @@ class TextCNN(keras.Model):
         if self.one_hot:
             self._set_rows(self.trained, flat)
         else:
-            self.kernel.assign(flat)
+            self.kernel.assign(flat.T)
             if self.trained is not None:
                 self._set_rows(self.trained, embeddings.pop(0))
         for variables, arrays in [
@@ -193,7 +205,7 @@ class TextCNN(keras.Model):
         """The weights as arrays in the shapes of plain Keras layers, tables cut to ``n_ids``."""
         a = self.architecture
         tables = [v for v in (self.static, self.trained) if v is not None and not self.one_hot]
-        flat = self.trained.numpy()[:n_ids] if self.one_hot else self.kernel.numpy()
+        flat = self.trained.numpy()[:n_ids] if self.one_hot else self.kernel.numpy().T
         kernels, column = [], 0
         for stack, k, f in zip(self.conv_kernels, a["kernel_sizes"], a["filters"], strict=True):
             first = flat[:, column : column + k * f].reshape(-1, k, f).transpose(1, 0, 2)
