@@ -180,8 +180,8 @@ def _new_runner(architecture, n_rows, head, options):
 class _Runner(BaseWrapper):
     """A compiled network with its training step. scikeras compiles it and readies the callbacks.
 
-    scikeras' own `fit`, label handling and seeding are not used: see the design notes on what
-    they would do to the caller's data and to the process.
+    scikeras' own `fit`, label handling and seeding are not used: they would change the caller's
+    sample weights in place, squeeze one-row results and switch process-wide determinism.
     """
 
     def start(self, head):
