@@ -39,7 +39,7 @@ SPLIT_OFF = {
 
 # The one room that may import each of these. matplotlib only inside functions even there.
 KERAS = {"tensorflow", "keras", "scikeras"}
-ALWAYS_INSTALLED = {"joblib", "numpy", "scipy", "sklearn"} | sys.stdlib_module_names
+ALWAYS_INSTALLED = {"joblib", "numpy", "scipy", "sklearn", "threadpoolctl"} | sys.stdlib_module_names
 
 
 def room_of(path):

@@ -13,8 +13,19 @@ def trainer():
 
 
 @pytest.fixture(autouse=True)
-def no_idle_runners(trainer):
-    trainer._idle_runners.clear()
+def no_idle_networks(trainer):
+    trainer._idle_networks.clear()
+
+
+@pytest.fixture
+def keras_step(trainer, monkeypatch):
+    monkeypatch.setattr(trainer.fused, "serves", lambda *_: False)
+
+
+@pytest.fixture(params=["fused", "keras"])
+def any_step(trainer, monkeypatch, request):
+    if request.param == "keras":
+        monkeypatch.setattr(trainer.fused, "serves", lambda *_: False)
 
 
 def documents(trainer, n=90, n_outputs=3, seed=0):
@@ -87,26 +98,29 @@ OTHERS = [
 
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
+@pytest.mark.usefixtures("keras_step")
 def test_a_reused_network_gives_the_weights_of_a_fresh_one(trainer, optimizer, other):
     a = architecture()
     fresh = train(trainer, a, {"optimizer": optimizer})
-    trainer._idle_runners.clear()
+    trainer._idle_networks.clear()
     changes = {"optimizer": optimizer, **other.get("changes", {})}
     train(trainer, a, **(other | {"changes": changes}))
-    (runner,) = trainer._idle_runners.values()
+    (runner,) = trainer._idle_networks.values()
     reused = train(trainer, a, {"optimizer": optimizer})
-    assert list(trainer._idle_runners.values()) == [runner]
+    assert list(trainer._idle_networks.values()) == [runner]
     assert runner._train_step.experimental_get_tracing_count() == 1
     assert_equal_weights(fresh.weights, reused.weights)
     assert fresh.history == reused.history
 
 
+@pytest.mark.usefixtures("keras_step")
 def test_at_most_four_networks_are_kept(trainer):
     for n_filters in range(1, 7):
         train(trainer, architecture(filters=(n_filters, 2)), {"epochs": 1}, n=20)
-    assert len(trainer._idle_runners) == 4
+    assert len(trainer._idle_networks) == 4
 
 
+@pytest.mark.usefixtures("keras_step")
 def test_a_fit_that_fails_or_has_callbacks_keeps_no_network(trainer, monkeypatch):
     import keras
 
@@ -116,30 +130,34 @@ def test_a_fit_that_fails_or_has_callbacks_keeps_no_network(trainer, monkeypatch
     train(trainer, a, {"callbacks": [keras.callbacks.Callback()]})
     train(trainer, a, {"optimizer": keras.optimizers.Adam(0.01)})
     train(trainer, a, {"optimizer": keras.optimizers.Adam})
-    assert not trainer._idle_runners
+    assert not trainer._idle_networks
 
 
+@pytest.mark.usefixtures("any_step")
 def test_a_network_in_use_is_not_shared(trainer):
     """A fit within a fit, as in two threads, gets a network of its own."""
+    from sklearn_textcnn.training import loop
+
     a = architecture()
     alone = train(trainer, a)
     inner = []
 
-    class FitsToo(trainer.ProgressBar):
+    class FitsToo(loop.ProgressBar):
         def epoch(self, scores):
             if not inner:
                 inner.append(train(trainer, a))
 
-    trainer.ProgressBar, original = FitsToo, trainer.ProgressBar
+    loop.ProgressBar, original = FitsToo, loop.ProgressBar
     try:
         outer = train(trainer, a, {"verbose": 1})
     finally:
-        trainer.ProgressBar = original
+        loop.ProgressBar = original
     assert_equal_weights(inner[0].weights, alone.weights)
     assert_equal_weights(outer.weights, alone.weights)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "keras"])
+@pytest.mark.usefixtures("any_step")
 def test_training_goes_on_from_the_state_of_the_optimizer(trainer, optimizer):
     import keras
 
@@ -150,7 +168,7 @@ def test_training_goes_on_from_the_state_of_the_optimizer(trainer, optimizer):
     first = trainer.train(
         a, lambda: random_weights(a), N_IDS, False, docs, None, once, rng, keep_optimizer_state=True
     )
-    trainer._idle_runners.clear()
+    trainer._idle_networks.clear()
     second = trainer.train(
         a,
         lambda: first.weights,
@@ -178,6 +196,7 @@ def test_penalty_counts_kernels_only(trainer):
     assert float(network.penalty()) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.usefixtures("any_step")
 def test_padding_row_stays_zero(trainer):
     result = train(trainer, architecture(), {"optimizer": "adamw"})
     assert not result.weights["embeddings"][0][0].any()

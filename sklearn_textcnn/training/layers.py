@@ -1,8 +1,6 @@
 """TensorFlow pieces of the network that read ids as table rows."""
 
-import numpy as np
 import tensorflow as tf
-from scipy.sparse import csr_array
 
 LOWEST = -1e30
 
@@ -70,61 +68,6 @@ def window_maxima(table, index, kernel_sizes, filters):
         return tf.concat(maxima, axis=1), gradient
 
     return pool(table)
-
-
-def convolved_window_maxima(rows, kernel, index, kernel_sizes, filters):
-    """`window_maxima` of the table ``rows @ kernel.T``, with a cheaper way back to both.
-
-    The gradient of the table is nearly empty. SciPy multiplies it as the sparse matrix that it is,
-    where TensorFlow would spend most of a training step on products with zeros.
-
-    Parameters
-    ----------
-    rows : tensor of shape (n_tokens, dim)
-        Embedding of each distinct token; row 0 is zero.
-    kernel : tensor of shape (sum(kernel_sizes * filters), dim)
-    index, kernel_sizes, filters
-        As in `window_maxima`.
-
-    Returns
-    -------
-    tensor of shape (n, sum(filters))
-    """
-
-    @tf.custom_gradient
-    def pool(rows, kernel):
-        table = tf.matmul(rows, kernel, transpose_b=True)  # (n_tokens, columns)
-        maxima, winners = _maxima_and_winners(table, index, kernel_sizes, filters)
-
-        def gradient(upstream):
-            tokens, values = _winning_tokens(upstream, winners, index, kernel_sizes, filters)
-            by_row, by_kernel = tf.py_function(
-                _sparse_products, [tokens, values, rows, kernel], [tf.float32, tf.float32]
-            )
-            return tf.ensure_shape(by_row, rows.shape), tf.ensure_shape(by_kernel, kernel.shape)
-
-        return tf.concat(maxima, axis=1), gradient
-
-    return pool(rows, kernel)
-
-
-def _sparse_products(tokens, values, rows, kernel):
-    """Products of the table's gradient with the kernel and, transposed, with the rows.
-
-    Entry (b, c) of `tokens` and `values`, both of shape (n, columns), says which row of the table
-    document b has a gradient in at column c, and the gradient.
-    """
-    # views of the tensors' memory: TensorFlow's own conversion would copy them
-    tokens, values, rows, kernel = (
-        np.asarray(memoryview(t)) for t in (tokens, values, rows, kernel)
-    )
-    columns, documents = np.nonzero(values.T)
-    starts = np.searchsorted(columns, np.arange(values.shape[1] + 1))
-    table = csr_array(
-        (values[documents, columns], tokens[documents, columns], starts),
-        shape=(values.shape[1], len(rows)),
-    )  # transposed: (columns, n_tokens)
-    return table.T @ kernel, table @ rows
 
 
 def _maxima_and_winners(table, index, kernel_sizes, filters):

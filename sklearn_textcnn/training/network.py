@@ -62,7 +62,7 @@ class TextCNN(keras.Model):
         # Values of a fit, fed in so that another fit needs no new trace. Plain tf.Variables: they
         # are not weights of the network.
         self.settings = {
-            name: tf.Variable(0.0, trainable=False) for name in ("dropout", "l2", "max_norm")
+            name: tf.Variable(0.0, trainable=False) for name in ("l2", "max_norm")
         }
         self.built = True
 
@@ -73,25 +73,26 @@ class TextCNN(keras.Model):
     def get_config(self):
         return {"name": self.name, "architecture": self.architecture, "n_rows": self.n_rows}
 
-    def call(self, ids, training=False):
+    def call(self, ids):
         tokens, index = tf.unique(
             tf.reshape(tf.pad(tf.cast(ids, tf.int32), [[0, 0], [1, 0]]), [-1])
         )
         index = tf.reshape(index, [tf.shape(ids)[0], -1])[:, 1:]
         index = tf.pad(index, [[0, 0], [0, max(self.architecture["kernel_sizes"]) - 1]])
-        seed = tf.random.uniform((2,), 0, 2**31 - 1, tf.int32) if training else None
-        return self.logits(self.trained_rows(tokens), tokens, index, seed)
+        return self.logits(self.trained_rows(tokens), tokens, index)
 
     def trained_rows(self, tokens):
         """Rows of the trained table, (n_tokens, width), or None without one."""
         return None if self.trained is None else tf.gather(self.trained.value, tokens)
 
-    def logits(self, trained_rows, tokens, index, seed=None):
-        """Logits of a batch, (n, n_outputs); with a seed (int32, shape (2,)) dropout is on."""
+    def logits(self, trained_rows, tokens, index, dropout=None):
+        """Logits of a batch, (n, n_outputs); `dropout` holds factors for each dense layer."""
         a = self.architecture
         act = ACTIVATIONS[a["activation"]]
         if a["conv_layers"] == 1 and a["pooling"] == "max":
-            x = self._window_maxima(trained_rows, tokens, index)  # (n, features)
+            x = layers.window_maxima(
+                self._table(trained_rows, tokens), index, a["kernel_sizes"], a["filters"]
+            )  # (n, features)
             x = act(x + tf.concat([biases[0] for biases in self.conv_biases], 0))
             has_tokens = tf.reduce_any(index != 0, axis=1)[:, None]
             x = tf.where(has_tokens, x, 0.0)  # (n, features)
@@ -99,8 +100,8 @@ class TextCNN(keras.Model):
             x = self._pooled_activations(self._table(trained_rows, tokens), index, act)
         last = len(self.dense_kernels) - 1
         for i, (kernel, bias) in enumerate(zip(self.dense_kernels, self.dense_biases, strict=True)):
-            if seed is not None:
-                x = self._dropout(x, seed + i)
+            if dropout is not None:
+                x = x * dropout[i]
             x = tf.matmul(x, kernel) + bias  # (n, units)
             x = x if i == last else act(x)
         return x  # (n, outputs)
@@ -125,13 +126,6 @@ class TextCNN(keras.Model):
                 + tf.cast(norms == 0.0, tf.float32),
             )
         )
-
-    def _window_maxima(self, trained_rows, tokens, index):
-        sizes = self.architecture["kernel_sizes"], self.architecture["filters"]
-        if self.one_hot or tf.config.list_physical_devices("GPU"):
-            return layers.window_maxima(self._table(trained_rows, tokens), index, *sizes)
-        rows = self._rows(trained_rows, tokens)
-        return layers.convolved_window_maxima(rows, self.kernel.value, index, *sizes)
 
     def _table(self, trained_rows, tokens):
         """Row per distinct token, column per offset and filter, (n_tokens, columns)."""
@@ -166,11 +160,6 @@ class TextCNN(keras.Model):
             if "average" in a["pooling"]:
                 pooled.append(layers.masked_mean(x, counts))
         return tf.concat(pooled, axis=1)  # (n, features)
-
-    def _dropout(self, x, seed):
-        rate = self.settings["dropout"]
-        kept = tf.random.stateless_uniform(tf.shape(x), seed) >= rate
-        return tf.where(kept, x / (1.0 - rate), 0.0)
 
     def load(self, weights):
         """Set the weights from arrays in the shapes of plain Keras layers."""

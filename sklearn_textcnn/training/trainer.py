@@ -10,20 +10,14 @@ import numpy as np
 import tensorflow as tf
 from scikeras.wrappers import BaseWrapper
 
-from sklearn_textcnn.training.batches import (
-    BatchMaker,
-    document_lengths,
-    shuffled_batches,
-    sorted_batches,
-)
+from sklearn_textcnn.training import fused
+from sklearn_textcnn.training.loop import run
 from sklearn_textcnn.training.network import TextCNN
 from sklearn_textcnn.training.optimizers import BY_NAME
-from sklearn_textcnn.training.progress import ProgressBar
 
-EVALUATION_BATCH_SIZE = 256
-MOST_IDLE_RUNNERS = 4
+MOST_IDLE_NETWORKS = 4
 
-_idle_runners = OrderedDict()
+_idle_networks = OrderedDict()
 _idle_lock = threading.Lock()
 
 
@@ -101,28 +95,31 @@ def train(
     TrainingResult
     """
     head = "softmax" if architecture["n_outputs"] > 1 and not multilabel else "sigmoid"
-    reusable = isinstance(options.optimizer, str) and not options.callbacks
-    key = (
-        tuple(sorted((name, value) for name, value in architecture.items())),
-        head,
-        options.optimizer if reusable else None,
-        _rounded_up(n_ids) if reusable else n_ids,
-    )
-    runner = (_take_idle(key) if reusable else None) or _new_runner(
-        architecture, key[3], head, options
-    )
-    runner.prepare(start, options, optimizer_state)
     documents = _smoothed(documents, head, options.label_smoothing)
-    history, best_epoch, best_weights = runner.run(documents, validation, n_ids, options, rng)
-    result = TrainingResult(
-        weights=best_weights or runner.model_.export(n_ids),
-        history=history,
-        best_epoch=best_epoch,
-        optimizer_state=runner.optimizer_state() if keep_optimizer_state else None,
+    fit = documents, validation, n_ids, options, rng
+    if fused.serves(architecture, options) and not tf.config.list_physical_devices("GPU"):
+        network = fused.FusedNetwork(architecture, head, options)
+        network.load(start(), optimizer_state)
+        with network.running():
+            result = run(network, keras.callbacks.CallbackList(), *fit)
+    else:
+        reusable = isinstance(options.optimizer, str) and not options.callbacks
+        key = (
+            tuple(sorted((name, value) for name, value in architecture.items())),
+            head,
+            options.optimizer if reusable else None,
+            _rounded_up(n_ids) if reusable else n_ids,
+        )
+        network = (_take_idle(key) if reusable else None) or _new_network(
+            architecture, key[3], head, options
+        )
+        network.prepare(start, options, optimizer_state)
+        result = run(network, network.callback_list(options, len(documents.ids)), *fit)
+        if reusable:
+            _put_idle(key, network)
+    return TrainingResult(
+        *result, optimizer_state=network.optimizer_state() if keep_optimizer_state else None
     )
-    if reusable:
-        _put_idle(key, runner)
-    return result
 
 
 def _smoothed(documents, head, smoothing):
@@ -142,17 +139,17 @@ def _rounded_up(n_ids):
 
 def _take_idle(key):
     with _idle_lock:
-        return _idle_runners.pop(key, None)
+        return _idle_networks.pop(key, None)
 
 
-def _put_idle(key, runner):
+def _put_idle(key, network):
     with _idle_lock:
-        _idle_runners[key] = runner
-        while len(_idle_runners) > MOST_IDLE_RUNNERS:
-            _idle_runners.popitem(last=False)
+        _idle_networks[key] = network
+        while len(_idle_networks) > MOST_IDLE_NETWORKS:
+            _idle_networks.popitem(last=False)
 
 
-def _new_runner(architecture, n_rows, head, options):
+def _new_network(architecture, n_rows, head, options):
     loss = (
         keras.losses.CategoricalCrossentropy(from_logits=True)
         if head == "softmax"
@@ -166,18 +163,18 @@ def _new_runner(architecture, n_rows, head, options):
         routed["optimizer__learning_rate"] = options.learning_rate
     else:
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    runner = _Runner(
+    network = KerasNetwork(
         model=TextCNN(architecture, n_rows),
         optimizer=optimizer,
         loss=loss,
         callbacks=copy.deepcopy(options.callbacks) or [],
         **routed,
     )
-    runner.start(head)
-    return runner
+    network.start(head)
+    return network
 
 
-class _Runner(BaseWrapper):
+class KerasNetwork(BaseWrapper):
     """A compiled network with its training step. scikeras compiles it and readies the callbacks.
 
     scikeras' own `fit`, label handling and seeding are not used: they would change the caller's
@@ -198,7 +195,6 @@ class _Runner(BaseWrapper):
         """Set everything that an earlier fit may have left."""
         network, optimizer = self.model_, self.model_.optimizer
         network.load(start())
-        network.settings["dropout"].assign(options.dropout)
         network.settings["l2"].assign(options.l2)
         network.settings["max_norm"].assign(
             np.inf if options.max_norm is None else options.max_norm
@@ -206,7 +202,8 @@ class _Runner(BaseWrapper):
         network.stop_training = False
         if isinstance(options.optimizer, str):
             optimizer.reset()
-        if optimizer_state is not None:
+        # a tuple is the state of a fused network, before there were callbacks
+        if isinstance(optimizer_state, list):
             for variable, value in zip(optimizer.variables, optimizer_state, strict=True):
                 whole = np.array(variable.numpy())
                 # a table may have more rows now than when the state was taken, or fewer that
@@ -221,87 +218,45 @@ class _Runner(BaseWrapper):
         """Variables of the optimizer, as arrays."""
         return [variable.numpy().copy() for variable in self.model_.optimizer.variables]
 
-    def run(self, documents, validation, n_ids, options, rng):
-        """Train for the epochs asked for; return history, best epoch and its weights."""
-        steps = -(-len(documents.ids) // options.batch_size)
-        callbacks = keras.callbacks.CallbackList(
+    def callback_list(self, options, n_documents):
+        """The callbacks of this fit, and Keras' own history."""
+        return keras.callbacks.CallbackList(
             self._fit_callbacks,
             add_history=True,
             model=self.model_,
             epochs=options.epochs,
-            steps=steps,
+            steps=-(-n_documents // options.batch_size),
             verbose=0,
         )
-        maker = BatchMaker(n_ids, max(self.model_.architecture["kernel_sizes"]))
-        bar = ProgressBar(options.epochs, steps) if options.verbose else None
-        best_loss, best_epoch, best_weights = np.inf, None, None
-        lengths = document_lengths(documents.ids)
-        callbacks.on_train_begin()
-        try:
-            for epoch in range(options.epochs):
-                callbacks.on_epoch_begin(epoch)
-                logs = self._epoch(documents, lengths, maker, options, rng, callbacks, bar)
-                if validation is not None:
-                    callbacks.on_test_begin()
-                    scores = self._scores(validation, maker)
-                    callbacks.on_test_end(scores)
-                    logs |= {f"val_{name}": value for name, value in scores.items()}
-                callbacks.on_epoch_end(epoch, logs)
-                if bar:
-                    bar.epoch(logs)
-                _refuse_divergence(logs, epoch)
-                if validation is not None and logs["val_loss"] < best_loss:
-                    best_loss, best_epoch = logs["val_loss"], epoch + 1
-                    if options.early_stopping:
-                        best_weights = self.model_.export(n_ids)
-                stale = best_epoch is not None and epoch + 1 - best_epoch >= options.patience
-                if self.model_.stop_training or (options.early_stopping and stale):
-                    break
-        finally:
-            if bar:
-                bar.close()
-        callbacks.on_train_end(logs)
-        history = {
-            name: [float(value) for value in values]
-            for name, values in self.model_.history.history.items()
-        }
-        return history, best_epoch, best_weights
 
-    def _epoch(self, documents, lengths, maker, options, rng, callbacks, bar):
-        totals = np.zeros(5)
-        batches = shuffled_batches(lengths, options.batch_size, rng)
-        seeds = rng.integers(2**31 - 1, size=(len(batches), 2), dtype=np.int32)
-        for i, rows in enumerate(batches):
-            callbacks.on_train_batch_begin(i)
-            ids = documents.ids[rows, : lengths[rows].max()]  # (b, t)
-            if options.token_dropout:
-                dropped = rng.random(ids.shape, dtype=np.float32) < options.token_dropout
-                ids = np.where(dropped & (ids != 0), 1, ids)
-            tokens, index = maker(ids)
-            sums = self._train_step(
-                tokens, index, documents.targets[rows], documents.weights[rows], seeds[i]
-            )
-            totals += sums.numpy()
-            if self._fit_callbacks:
-                callbacks.on_train_batch_end(i, _averages(totals))
-            if bar:
-                bar.step()
-            if self.model_.stop_training:
-                break
-        return _averages(totals)
+    @property
+    def architecture(self):
+        return self.model_.architecture
 
-    def _scores(self, validation, maker):
-        """Loss (without penalty) and accuracy on held-out documents."""
-        logits = np.empty(validation.targets.shape, dtype=np.float32)
-        lengths = document_lengths(validation.ids)
-        for rows in sorted_batches(lengths, EVALUATION_BATCH_SIZE):
-            logits[rows] = self._logits(*maker(validation.ids[rows, : lengths[rows].max()]))
-        losses = self.model_.loss.call(validation.targets, logits).numpy()
-        weights = validation.weights / validation.weights.sum()
-        return {
-            "loss": float(np.dot(losses, weights)),
-            "accuracy": float(np.dot(self._hits(validation.targets, logits).numpy(), weights)),
-        }
+    @property
+    def dense_kernels(self):
+        return self.model_.dense_kernels
+
+    @property
+    def stop_training(self):
+        """Set by callbacks."""
+        return self.model_.stop_training
+
+    def step(self, tokens, index, targets, weights, dropout):
+        """Train on one batch; return the sums that `FusedNetwork.step` names."""
+        return self._train_step(tokens, index, targets, weights, dropout).numpy()
+
+    def logits(self, tokens, index):
+        """Logits of a batch, (n, n_outputs)."""
+        return self._logits(tokens, index)
+
+    def scores(self, targets, logits):
+        """Cross-entropy of each document and 1 for each that is right, both (n,)."""
+        return self.model_.loss.call(targets, logits).numpy(), self._hits(targets, logits).numpy()
+
+    def export(self, n_ids):
+        """The weights as arrays in the shapes of plain Keras layers, tables cut to ``n_ids``."""
+        return self.model_.export(n_ids)
 
 
 def _softmax_hits(targets, logits):
@@ -322,12 +277,14 @@ def _compiled_steps(network, hits):
     trained = network.trained
     others = [v for v in network.trainable_variables if v is not trained]
 
-    @tf.function(input_signature=[*ids, *answers, tf.TensorSpec((2,), tf.int32)], autograph=False)
-    def train_step(tokens, index, targets, weights, seed):
+    dropout = [tf.TensorSpec((None, None), tf.float32)] * len(network.dense_kernels)
+
+    @tf.function(input_signature=[*ids, *answers, dropout], autograph=False)
+    def train_step(tokens, index, targets, weights, dropout):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             rows = network.trained_rows(tokens)
             tape.watch([v.value for v in others] + ([] if rows is None else [rows]))
-            logits = network.logits(rows, tokens, index, seed)
+            logits = network.logits(rows, tokens, index, dropout)
             losses = network.loss.call(targets, logits) * weights  # (n,)
             penalty = network.penalty()
             objective = tf.reduce_sum(losses) / tf.cast(tf.size(weights), tf.float32) + penalty
@@ -351,16 +308,3 @@ def _compiled_steps(network, hits):
         return network.logits(network.trained_rows(tokens), tokens, index)
 
     return train_step, logits
-
-
-def _averages(totals):
-    loss, correct, weight, penalty, n_batches = totals
-    return {"loss": loss / weight + penalty / n_batches, "accuracy": correct / weight}
-
-
-def _refuse_divergence(logs, epoch):
-    if not np.isfinite(list(logs.values())).all():
-        raise ValueError(
-            f"Training diverged: the loss is not finite in epoch {epoch + 1}. "
-            "Lower learning_rate, or look for extreme values in sample_weight or word_vectors."
-        )

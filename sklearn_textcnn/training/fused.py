@@ -1,0 +1,406 @@
+"""The common network with its whole training step in NumPy and SciPy.
+
+TensorFlow spreads each of the hundred short operations of a step over all cores and waits for them
+in between; on two cores half of the time is waiting. Here every core owns a share of the filters
+of all kernel sizes, from the embedding to the update of the kernels, and the way back leaves out
+the zeros that dropout, relu and pooling put into the gradient.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
+
+from sklearn_textcnn.training.rules import BY_NAME
+
+# Window sums of a block of documents stay in the cache of a core.
+BLOCK_VALUES = 2**17
+
+
+def serves(architecture, options):
+    """Whether `FusedNetwork` trains this: the network of Kim (2014) and optimizers by name.
+
+    Callbacks and optimizers of Keras need a Keras network.
+    """
+    return (
+        architecture["conv_layers"] == 1
+        and architecture["pooling"] == "max"
+        and architecture["static_dim"] + architecture["trained_dim"] > 0
+        and isinstance(options.optimizer, str)
+        and not options.callbacks
+    )
+
+
+class _Part(NamedTuple):
+    """Filters of one kernel size that belong to one thread."""
+
+    size: int  # which of the kernel sizes
+    kernel_size: int
+    filters: slice  # of the kernel size's filters
+    features: slice  # the same ones among all filters
+    rows: slice  # of the kernel; a row per offset and filter
+
+
+def _shares(kernel_sizes, filters, n_shares):
+    """Parts of each share; equal work for all."""
+    shares, row = [], 0
+    for share in range(n_shares):
+        parts, feature = [], 0
+        for i, (k, n) in enumerate(zip(kernel_sizes, filters, strict=True)):
+            low, high = n * share // n_shares, n * (share + 1) // n_shares
+            rows = slice(row, row + k * (high - low))
+            if low < high:
+                features = slice(feature + low, feature + high)
+                parts.append(_Part(i, k, slice(low, high), features, rows))
+            row, feature = rows.stop, feature + n
+        if parts:
+            shares.append(parts)
+    return shares
+
+
+class FusedNetwork:
+    """Embedding, convolutions, max pooling, dense layers; forward, backward and update.
+
+    Equal to `TextCNN` with a row-sparse optimizer, but for rounding.
+
+    Parameters
+    ----------
+    architecture : dict
+    head : {"softmax", "sigmoid"}
+    options : Options
+    """
+
+    stop_training = False
+
+    def __init__(self, architecture, head, options):
+        self.architecture, self.head, self.options = architecture, head, options
+        self.rule, self.slot_starts = BY_NAME[options.optimizer]
+        self.shares = _shares(
+            architecture["kernel_sizes"], architecture["filters"], _n_threads()
+        )
+        self.each = lambda work, items: [work(item) for item in items]
+
+    @contextmanager
+    def running(self):
+        """Threads of ours for the time of a fit; a product stays on the thread that asks for it."""
+        n_threads = len(self.shares)
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+            alone, self.each = self.each, _Team(pool) if n_threads > 1 else self.each
+            try:
+                yield
+            finally:
+                self.each = alone
+
+    def load(self, weights, optimizer_state=None):
+        """Take weights in the shapes of plain Keras layers; the tables are trained in place."""
+        tables = list(weights["embeddings"])
+        self.static = tables.pop(0) if self.architecture["static_dim"] else None
+        self.trained = tables.pop(0) if self.architecture["trained_dim"] else None
+        firsts = [stack[0] for stack in weights["kernels"]]  # (kernel_size, dim, filters)
+        self.kernel = np.concatenate(
+            [
+                firsts[part.size][:, :, part.filters].transpose(0, 2, 1).reshape(-1, firsts[0].shape[1])
+                for part in self._parts()
+            ]
+        )  # (columns, dim)
+        self.conv_bias = np.concatenate([stack[0] for stack in weights["biases"]])
+        self.dense_kernels = [kernel.copy() for kernel in weights["dense_kernels"]]
+        self.dense_biases = [bias.copy() for bias in weights["dense_biases"]]
+        self.step_number = 0
+        self.slots = {
+            name: [
+                [np.full(array.shape, start, dtype=np.float32) for start in self.slot_starts]
+                for array in arrays
+            ]
+            for name, arrays in self._trainable().items()
+        }
+        # a list is the state of a Keras optimizer, which another callback list may have asked for
+        if isinstance(optimizer_state, tuple):
+            self.step_number, earlier = optimizer_state
+            for name, arrays in self.slots.items():
+                for slots, old in zip(arrays, earlier[name], strict=True):
+                    for slot, values in zip(slots, old, strict=True):
+                        # the table may have more rows now than when the state was taken
+                        slot[: len(values)] = values
+
+    def optimizer_state(self):
+        """What an optimizer needs to go on."""
+        return self.step_number, self.slots
+
+    def export(self, n_ids):
+        """The weights as arrays in the shapes of plain Keras layers; tables are not copied."""
+        a = self.architecture
+        dim = self.kernel.shape[1]
+        kernels = [
+            [np.empty((k, dim, n), dtype=np.float32)]
+            for k, n in zip(a["kernel_sizes"], a["filters"], strict=True)
+        ]
+        for part in self._parts():
+            rows = self.kernel[part.rows].reshape(part.kernel_size, -1, dim)
+            kernels[part.size][0][:, :, part.filters] = rows.transpose(0, 2, 1)
+        ends = np.cumsum(a["filters"])[:-1]
+        return {
+            "embeddings": [t for t in (self.static, self.trained) if t is not None],
+            "kernels": kernels,
+            "biases": [[bias] for bias in np.split(self.conv_bias, ends)],
+            "dense_kernels": self.dense_kernels,
+            "dense_biases": self.dense_biases,
+        }
+
+    def logits(self, tokens, index):
+        """Logits of a batch, (n, n_outputs)."""
+        features, _ = self._features(self._rows(tokens), index)
+        return self._dense(features)[1]
+
+    def scores(self, targets, logits):
+        """Cross-entropy of each document and 1 for each that is right, both (n,)."""
+        return self._losses(targets, logits)[0], self._hits(targets, logits)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def step(self, tokens, index, targets, weights, dropout):
+        """Train on one batch.
+
+        Parameters
+        ----------
+        tokens : int32 ndarray of shape (n_tokens,)
+            Distinct ids; the first is padding.
+        index : int32 ndarray of shape (n, T + max(kernel_sizes) - 1)
+            Place of each position's id in `tokens`.
+        targets : ndarray of shape (n, n_outputs)
+        weights : ndarray of shape (n,)
+        dropout : list of ndarray
+            What the inputs of each dense layer are multiplied by.
+
+        Returns
+        -------
+        list of float
+            Weighted losses, weighted hits and weights, summed over the batch, the l2 penalty, 1.
+        """
+        rows = self._rows(tokens)
+        features, starts = self._features(rows, index)
+        inputs, logits = self._dense(features, dropout)
+        losses, by_logit = self._losses(targets, logits)
+        by_logit *= (weights / np.float32(len(weights)))[:, None]
+        penalty = self._penalty()
+        self.step_number += 1
+        by_feature = self._dense_backward(by_logit, inputs)
+        by_feature *= ACTIVATIONS[self.architecture["activation"]][1](features)
+        self._apply(self.conv_bias, by_feature.sum(axis=0), self.slots["conv_bias"][0])
+        self._first_layer_backward(by_feature, starts, tokens, index, rows)
+        if self.options.max_norm is not None:
+            _limit_norms(self.dense_kernels[-1], self.options.max_norm)
+        hits = self._hits(targets, logits)
+        return [np.dot(losses, weights), np.dot(hits, weights), weights.sum(), penalty, 1.0]
+
+    def _parts(self):
+        return [part for share in self.shares for part in share]
+
+    def _rows(self, tokens):
+        """Embedding of each distinct token, (n_tokens, dim)."""
+        tables = [t for t in (self.static, self.trained) if t is not None]
+        return np.concatenate([table[tokens] for table in tables], axis=1)
+
+    def _features(self, rows, index):
+        """What the first dense layer reads, (n, features), and where the winning windows start."""
+        kernel_sizes = self.architecture["kernel_sizes"]
+        n_positions = index.shape[1] - max(kernel_sizes) + 1
+        counts = index[:, :n_positions] != 0
+        # A window that starts on padding is replaced by the first that counts: a window that is
+        # looked at twice changes no maximum.
+        positions = np.where(counts, np.arange(n_positions), counts.argmax(axis=1)[:, None])
+        documents = np.arange(len(index))[:, None]
+        windows = [index[documents, positions + j] for j in range(max(kernel_sizes))]
+        look_ups = {k: [windows[j] * k + j for j in range(k)] for k in set(kernel_sizes)}
+        features = np.empty((len(index), len(self.conv_bias)), dtype=np.float32)
+        starts = np.empty(features.shape, dtype=np.intp)
+
+        def work(share):
+            for part in share:
+                table = rows @ self.kernel[part.rows].T  # (n_tokens, kernel_size * filters)
+                table = table.reshape(len(rows) * part.kernel_size, -1)
+                step = max(BLOCK_VALUES // (n_positions * table.shape[1]), 1)
+                for start in range(0, len(index), step):
+                    block = slice(start, start + step)
+                    sums = _window_sums(table, [rows[block] for rows in look_ups[part.kernel_size]])
+                    features[block, part.features], winners = _maxima(sums)
+                    starts[block, part.features] = winners
+
+        self.each(work, self.shares)
+        starts = np.take_along_axis(positions, starts, axis=1)
+        features += self.conv_bias
+        features = ACTIVATIONS[self.architecture["activation"]][0](features)
+        features[~counts.any(axis=1)] = 0
+        return features, starts
+
+    def _dense(self, x, dropout=None):
+        """Inputs of the dense layers, each with its dropout factors, and logits."""
+        inputs, last = [], len(self.dense_kernels) - 1
+        for i, (kernel, bias) in enumerate(zip(self.dense_kernels, self.dense_biases, strict=True)):
+            factors = np.float32(1) if dropout is None else dropout[i]
+            inputs.append((x, factors))
+            x = (x * factors) @ kernel + bias  # (n, units)
+            if i < last:
+                x = ACTIVATIONS[self.architecture["activation"]][0](x)
+        return inputs, x
+
+    def _losses(self, targets, logits):
+        """Cross-entropy of each document, (n,), and its gradient, (n, n_outputs)."""
+        if self.head == "softmax":
+            shifted = logits - logits.max(axis=1, keepdims=True)
+            log_sum = np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+            log_probabilities = shifted - log_sum
+            losses = -(targets * log_probabilities).sum(axis=1)
+            return losses, np.exp(log_probabilities) * targets.sum(axis=1, keepdims=True) - targets
+        small = np.exp(-np.abs(logits))
+        losses = np.maximum(logits, 0) - logits * targets + np.log1p(small)
+        probabilities = np.where(logits >= 0, 1, small) / (1 + small)
+        return losses.mean(axis=1), (probabilities - targets) / targets.shape[1]
+
+    def _hits(self, targets, logits):
+        if self.head == "softmax":
+            return (logits.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float32)
+        return ((logits > 0) == (targets > 0.5)).all(axis=1).astype(np.float32)
+
+    def _dense_backward(self, upstream, inputs):
+        """Update the dense layers; return the gradient of what the first one reads."""
+        slope = ACTIVATIONS[self.architecture["activation"]][1]
+        for i in reversed(range(len(inputs))):
+            x, factors = inputs[i]
+            kernel, bias = self.dense_kernels[i], self.dense_biases[i]
+            by_kernel = (x * factors).T @ upstream
+            by_kernel += 2 * self.options.l2 * kernel
+            by_bias = upstream.sum(axis=0)
+            upstream = (upstream @ kernel.T) * factors
+            if i:
+                upstream *= slope(x)
+            self._apply(kernel, by_kernel, self.slots["dense_kernels"][i])
+            self._apply(bias, by_bias, self.slots["dense_biases"][i])
+        return upstream
+
+    def _first_layer_backward(self, upstream, starts, tokens, index, rows):
+        static_dim = self.architecture["static_dim"]
+        kernel_slots = self.slots["kernel"][0]
+
+        def work(share):
+            part = slice(share[0].rows.start, share[-1].rows.stop)
+            kernel = self.kernel[part]
+            table = _table_gradient(share, upstream, starts, index, len(rows))
+            by_row = None
+            if self.trained is not None:
+                by_row = table.T @ np.ascontiguousarray(kernel[:, static_dim:])
+            by_kernel = table @ rows
+            if self.options.l2:
+                by_kernel += 2 * self.options.l2 * kernel
+            self._apply(kernel, by_kernel, [slot[part] for slot in kernel_slots])
+            return by_row
+
+        by_row = self.each(work, self.shares)
+        if self.trained is None:
+            return
+
+        def update(part):
+            gradient = sum(by_share[part] for by_share in by_row)
+            self._apply_to_rows(self.trained, tokens[part], gradient, self.slots["trained"][0])
+
+        # row 0 is padding: it stays zero
+        cuts = np.linspace(1, len(tokens), len(self.shares) + 1).astype(int)
+        self.each(update, [slice(*cut) for cut in pairwise(cuts)])
+
+    def _apply(self, value, gradient, slots):
+        self.rule(gradient, value, slots, self.options.learning_rate, self.step_number)
+
+    def _apply_to_rows(self, table, which, gradient, slots):
+        rows, old = table[which], [slot[which] for slot in slots]
+        self._apply(rows, gradient, old)
+        table[which] = rows
+        for slot, new in zip(slots, old, strict=True):
+            slot[which] = new
+
+    def _penalty(self):
+        l2 = self.options.l2
+        return l2 and l2 * sum(float((k * k).sum()) for k in [self.kernel, *self.dense_kernels])
+
+    def _trainable(self):
+        """Name -> arrays that are trained."""
+        return {
+            "trained": [] if self.trained is None else [self.trained],
+            "kernel": [self.kernel],
+            "conv_bias": [self.conv_bias],
+            "dense_kernels": self.dense_kernels,
+            "dense_biases": self.dense_biases,
+        }
+
+
+ACTIVATIONS = {
+    "relu": (lambda x: np.maximum(x, 0), lambda y: y > 0),
+    "tanh": (np.tanh, lambda y: 1 - y * y),
+    "linear": (lambda x: x, np.ones_like),
+}  # function, and its slope given its value
+
+
+def _window_sums(table, look_ups):
+    """Convolution before bias, (n, T, filters), as a sum of look-ups; one array (n, T) each."""
+    total = table.take(look_ups[0], axis=0)
+    part = np.empty_like(total)
+    for rows in look_ups[1:]:
+        # mode="clip" writes into `out` without a copy; no index is out of range
+        table.take(rows, axis=0, out=part, mode="clip")
+        total += part
+    return total
+
+
+def _maxima(sums):
+    """Largest sum of each document and filter, (n, filters), and its position."""
+    # contiguous along the positions: NumPy's argmax is many times faster there
+    by_filter = np.ascontiguousarray(sums.transpose(0, 2, 1))  # (n, filters, T)
+    winners = by_filter.argmax(axis=2)
+    return np.take_along_axis(by_filter, winners[:, :, None], axis=2)[:, :, 0], winners
+
+
+def _table_gradient(share, upstream, starts, index, n_tokens):
+    """Gradient of the table ``kernel @ rows.T`` of a share: nearly empty, so a sparse matrix."""
+    values, tokens, lengths = [], [], []
+    for part in share:
+        by_filter = upstream[:, part.features].T
+        filters, documents = by_filter.nonzero()
+        first = starts[documents, part.features.start + filters]
+        values += [by_filter[filters, documents]] * part.kernel_size
+        tokens += [index[documents, first + j] for j in range(part.kernel_size)]
+        lengths += [np.bincount(filters, minlength=len(by_filter))] * part.kernel_size
+    lengths = np.concatenate(lengths)
+    ends = np.concatenate([[0], lengths.cumsum()])
+    data = np.concatenate(values), np.concatenate(tokens), ends
+    return csr_array(data, shape=(len(lengths), n_tokens))
+
+
+def _limit_norms(kernel, most):
+    """Scale each class's weight vector down to at most a norm."""
+    norms = np.linalg.norm(kernel, axis=0)
+    kernel *= np.minimum(1, most / np.maximum(norms, 1e-30)).astype(np.float32)
+
+
+# NumPy's warnings are switched for each thread. That training diverges is said once, by the loop.
+_quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+class _Team:
+    """Calls a function for each item: one on this thread, the others on a pool's."""
+
+    def __init__(self, pool):
+        self.pool = pool
+
+    def __call__(self, work, items):
+        others = [self.pool.submit(_quiet(work), item) for item in items[1:]]
+        return [work(items[0]), *(other.result() for other in others)]
+
+
+def _n_threads():
+    """The cores, or what joblib or a batch system gives this process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores

@@ -1,0 +1,132 @@
+"""The fused training step against the Keras network with the same optimizer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from networks import N_IDS, architecture, random_weights
+from test_trainer import documents, flat, options
+
+
+@pytest.fixture(scope="module")
+def trainer():
+    from sklearn_textcnn.training import trainer
+
+    return trainer
+
+
+def train_both(trainer, monkeypatch, a, changes, n_outputs=3, weights=None, multilabel=False):
+    """Weights and history after a few epochs, fused and by Keras, from the same random stream."""
+    docs = documents(trainer, n_outputs=max(n_outputs, 2))
+    targets = docs.targets if n_outputs > 1 else docs.targets[:, :1]
+    docs = replace(docs, targets=np.ascontiguousarray(targets))
+    if weights is not None:
+        docs = replace(docs, weights=weights)
+    results = []
+    for serves in (trainer.fused.serves, lambda *_: False):
+        with monkeypatch.context() as patch:
+            patch.setattr(trainer.fused, "serves", serves)
+            start, rng = random_weights(a), np.random.default_rng(0)
+            results.append(
+                trainer.train(
+                    a, lambda: start, N_IDS, multilabel, docs, docs, options(trainer, **changes), rng
+                )
+            )
+    return results
+
+
+def assert_close(fused, keras, atol=2e-4):
+    for ours, theirs in zip(flat(fused.weights), flat(keras.weights), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=atol)
+    assert list(fused.history) == list(keras.history)
+    for name, values in fused.history.items():
+        np.testing.assert_allclose(values, keras.history[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "adagrad", "rmsprop"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"dropout": 0.0, "l2": 0.0, "max_norm": None}], ids=["all", "bare"]
+)
+def test_every_optimizer(trainer, monkeypatch, optimizer, changes):
+    assert_close(
+        *train_both(trainer, monkeypatch, architecture(), {"optimizer": optimizer, **changes})
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"static_dim": 6, "trained_dim": 0},
+        {"static_dim": 5, "trained_dim": 5},
+        {"activation": "tanh", "hidden_units": (7,)},
+        {"activation": "linear", "hidden_units": (6, 5)},
+        {"kernel_sizes": (1, 5, 5), "filters": (3, 1, 4)},
+        {"kernel_sizes": (4,), "filters": (1,)},
+    ],
+    ids=lambda changes: ",".join(f"{k}={v}" for k, v in changes.items()),
+)
+def test_every_architecture(trainer, monkeypatch, changes):
+    a = architecture(**changes)
+    assert trainer.fused.serves(a, options(trainer))
+    assert_close(*train_both(trainer, monkeypatch, a, {}))
+
+
+@pytest.mark.parametrize("n_outputs, multilabel", [(1, False), (3, True)])
+def test_sigmoid(trainer, monkeypatch, n_outputs, multilabel):
+    a = architecture(n_outputs=n_outputs)
+    assert_close(
+        *train_both(trainer, monkeypatch, a, {}, n_outputs=n_outputs, multilabel=multilabel)
+    )
+
+
+def test_weights_of_documents(trainer, monkeypatch):
+    weights = np.random.default_rng(1).random(90, dtype=np.float32) * 3
+    assert_close(*train_both(trainer, monkeypatch, architecture(), {}, weights=weights))
+
+
+@pytest.mark.parametrize("n_threads", [1, 3, 8])
+def test_any_number_of_threads(trainer, monkeypatch, n_threads):
+    monkeypatch.setattr(trainer.fused, "_n_threads", lambda: n_threads)
+    monkeypatch.setattr(trainer.fused, "BLOCK_VALUES", 100)
+    assert_close(*train_both(trainer, monkeypatch, architecture(), {}))
+
+
+def test_padding_inside_and_in_front(trainer, monkeypatch):
+    original = documents(trainer)
+    ids = original.ids.copy()
+    ids[np.random.default_rng(2).random(ids.shape) < 0.3] = 0
+    ids[::7] = 0  # documents without tokens
+    monkeypatch.setitem(
+        train_both.__globals__, "documents", lambda *_, **__: replace(original, ids=ids)
+    )
+    assert_close(*train_both(trainer, monkeypatch, architecture(), {}))
+
+
+def test_what_is_left_to_keras(trainer):
+    import keras
+
+    for a, changes in [
+        (architecture(conv_layers=2), {}),
+        (architecture(pooling="max+average"), {}),
+        (architecture(trained_dim=0), {}),
+        (architecture(), {"optimizer": keras.optimizers.Adam}),
+        (architecture(), {"callbacks": [keras.callbacks.Callback()]}),
+    ]:
+        assert not trainer.fused.serves(a, options(trainer, **changes))
+
+
+def test_threads_of_blas_are_as_before(trainer):
+    from threadpoolctl import threadpool_info
+
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    trainer.train(
+        architecture(),
+        lambda: random_weights(architecture()),
+        N_IDS,
+        False,
+        documents(trainer),
+        None,
+        options(trainer),
+        np.random.default_rng(0),
+    )
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
