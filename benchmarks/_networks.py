@@ -9,13 +9,15 @@ from scikeras.wrappers import KerasClassifier
 from sklearn_textcnn import TextCNNClassifier
 
 NETWORK = {"embedding_dim": 128, "kernel_sizes": (3, 4, 5), "filters": 100, "dropout": 0.5}
+# The same network as in the other libraries, and nothing that comes by default beside it
+ALONE = {"linear_ngrams": 0, "token_dropout": 0.0, "average": 0.0}
 BATCH_SIZE = 50
 ADAM = {"optimizer": "adam", "learning_rate": 0.001}
 
 
 def textcnn(**params):
     """Our classifier with that network."""
-    return TextCNNClassifier(**{**NETWORK, "batch_size": BATCH_SIZE, **ADAM, **params})
+    return TextCNNClassifier(**{**NETWORK, **ALONE, "batch_size": BATCH_SIZE, **ADAM, **params})
 
 
 def keras_network(n_ids, n_outputs, filters=NETWORK["filters"]):

@@ -419,6 +419,33 @@ def describe_network(estimator, vector_dim, n_outputs):
     }
 
 
+def coverage(counts, found):
+    """Shares of tokens and of running words that have a pretrained vector.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_ids,)
+        How often each id is in the training documents.
+    found : boolean ndarray of shape (n_ids,)
+    """
+    met = counts > 0
+    met[:2] = False  # an unknown token is a running word, but which one nobody knows
+    n_words = max(int(counts[1:].sum()), 1)
+    shares = {
+        "tokens": float(found[met].mean()) if met.any() else 0.0,
+        "running words": float(counts[found & met].sum() / n_words),
+    }
+    if shares["running words"] < 0.5:
+        warnings.warn(
+            f"word_vectors has a vector for {shares['running words']:.0%} of the running words in "
+            "the training documents; the others start at random. Check that the vectors are of the "
+            "language of the texts and tokenised alike (case, word pieces, punctuation).",
+            UserWarning,
+            stacklevel=2,
+        )
+    return shares
+
+
 def refuse_other_network(now, before):
     """Raise a ValueError that names every difference between two descriptions."""
     differences = [

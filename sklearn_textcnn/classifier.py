@@ -8,16 +8,18 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_textcnn._linear import NETWORK_SHARE, OFFSET_SHARE, fit_linear, linear_logits
 from sklearn_textcnn._validation import (
     check_answers,
     check_callbacks,
     check_ids,
     check_validation_data,
     check_weights,
+    coverage,
     describe_network,
     held_out_split,
     id_space,
@@ -38,8 +40,8 @@ _forwards = WeakKeyDictionary()
 _optimizer_states = WeakKeyDictionary()
 
 _TRAINING_OPTIONS = (
-    "optimizer learning_rate batch_size epochs dropout token_dropout max_norm l2 label_smoothing "
-    "early_stopping patience callbacks verbose"
+    "optimizer learning_rate batch_size epochs dropout token_dropout average max_norm l2 "
+    "label_smoothing early_stopping patience callbacks verbose"
 ).split()
 _SCORES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -78,10 +80,17 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Activation of convolutions and hidden layers.
     hidden_units : int or tuple of int, default=()
         Sizes of dense layers between pooling and output.
+    linear_ngrams : {0, 1, 2}, default=2
+        Longest n-grams of the linear part: a linear support vector machine on TF-IDF of tokens (1),
+        and of pairs of neighbours (2), which `fit` trains first. The network learns what that
+        leaves over, and the logits of both are added: see Notes. 0: the network alone.
     dropout : float, default=0.5
         Share of inputs of each dense layer that are zeroed in training, in [0, 1).
-    token_dropout : float, default=0.0
+    token_dropout : float, default=0.2
         Share of tokens replaced by the unknown token in training, in [0, 1).
+    average : float, default=0.5
+        Share of the epochs, the last ones, whose final weights are averaged [4]_, in [0, 1]; 0: the
+        weights of the last epoch. Without effect in `partial_fit` and with `early_stopping`.
     max_norm : float or None, default=None
         Limit on the Euclidean norm of each class's weight vector in the output layer (3 in [1]_).
     l2 : float, default=0.0
@@ -97,7 +106,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Step size of the optimizer.
     batch_size : int, default=64
         Documents per training step.
-    epochs : int, default=20
+    epochs : int, default=12
         Most passes over the training documents.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the documents, or use `X_val`, stop once their loss has
@@ -139,6 +148,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         of a document must be right.
     vocabulary_ : tuple of str or None
         Tokens of ids 2 and up, if `X` was `TokenIds` of a learned or fixed vocabulary.
+    coverage_ : dict of str to float
+        With `word_vectors`, the shares of the training documents' "tokens" (each counted once) and
+        "running words" that have a vector. Under half of the running words: a UserWarning.
 
     See Also
     --------
@@ -154,6 +166,13 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     unknown row is trained by unknown tokens in the training documents and by `token_dropout`;
     otherwise it is zero.
 
+    The linear part is a `LinearSVC` on binary TF-IDF, its decisions scaled to the logits that fit
+    documents it has not seen best. In training each document gets half of the logit of a machine
+    fitted to other documents (three folds, as in stacking [3]_), and the network's is added; in
+    prediction half of the network's logit is added to the whole logit of a machine fitted to all
+    documents. `partial_fit` trains the network alone and keeps a linear part that is there; so does
+    `fit` under `warm_start`.
+
     An optimizer's state stays in memory after `partial_fit` and under `warm_start`, and is never
     pickled.
 
@@ -162,6 +181,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     .. [1] Y. Kim (2014). "Convolutional Neural Networks for Sentence Classification". EMNLP.
     .. [2] R. Johnson, T. Zhang (2015). "Effective Use of Word Order for Text Categorization with
        Convolutional Neural Networks". NAACL.
+    .. [3] D. Wolpert (1992). "Stacked Generalization". Neural Networks 5(2).
+    .. [4] P. Izmailov et al. (2018). "Averaging Weights Leads to Wider Optima and Better
+       Generalization". UAI.
 
     Examples
     --------
@@ -187,8 +209,10 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         "pooling": [StrOptions({"max", "average", "max+average"})],
         "activation": [StrOptions({"relu", "tanh", "linear"})],
         "hidden_units": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "linear_ngrams": [Options(Integral, {0, 1, 2})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "token_dropout": [Interval(Real, 0, 1, closed="left")],
+        "average": [Interval(Real, 0, 1, closed="both")],
         "max_norm": [Interval(Real, 0, None, closed="neither"), None],
         "l2": [Interval(Real, 0, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
@@ -222,15 +246,17 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         pooling="max",
         activation="relu",
         hidden_units=(),
+        linear_ngrams=2,
         dropout=0.5,
-        token_dropout=0.0,
+        token_dropout=0.2,
+        average=0.5,
         max_norm=None,
         l2=0.0,
         label_smoothing=0.0,
         optimizer="adam",
         learning_rate=0.001,
         batch_size=64,
-        epochs=20,
+        epochs=12,
         early_stopping=False,
         validation_fraction=0.1,
         patience=3,
@@ -250,8 +276,10 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         self.pooling = pooling
         self.activation = activation
         self.hidden_units = hidden_units
+        self.linear_ngrams = linear_ngrams
         self.dropout = dropout
         self.token_dropout = token_dropout
+        self.average = average
         self.max_norm = max_norm
         self.l2 = l2
         self.label_smoothing = label_smoothing
@@ -472,6 +500,8 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             len(self._known),
             self._multilabel,
             self.dropout,
+            self._linear,
+            NETWORK_SHARE,
         )
 
     def _refuse_partial_fit(self):
@@ -513,7 +543,15 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         if going_on:
             refuse_other_vocabulary(X, self._id_space, "X")
             return
-        for name in ("_weights", "_random_stream_state", "history_", "n_iter_", "best_epoch_"):
+        for name in (
+            "_weights",
+            "_random_stream_state",
+            "history_",
+            "n_iter_",
+            "best_epoch_",
+            "coverage_",
+            "_linear",
+        ):
             vars(self).pop(name, None)
         self._multilabel = multilabel
         self._known = np.zeros(0, dtype=bool)
@@ -538,14 +576,17 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         if not hasattr(self, "_weights") or optimizer != self.optimizer:
             optimizer_state = None
         architecture, start, known = self._starting_point(ids, targets.shape[1], n_ids, rng)
+        linear, offsets = self._linear_part(documents, len(known), rng, partial)
         if validation is not None:
+            of_validation = self._offsets(linear, validation[0], targets.shape[1])
             # as in prediction: what training has not met is unknown
             val_ids = np.where(validation[0] < len(known), validation[0], 1)
-            validation = np.where(known[val_ids], val_ids, 1), *validation[1:]
+            validation = np.where(known[val_ids], val_ids, 1), *validation[1:], of_validation
         options = {name: getattr(self, name) for name in _TRAINING_OPTIONS}
+        options["network_share"] = 1.0 if linear is None else NETWORK_SHARE
         options["callbacks"] = check_callbacks(self)
         if partial:
-            options |= {"epochs": 1, "verbose": 0}
+            options |= {"epochs": 1, "verbose": 0, "average": 0}
         keeps_on = partial or self.warm_start
 
         from sklearn_textcnn.training import initialization
@@ -556,14 +597,14 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             start,
             len(known),
             self._multilabel,
-            Documents(ids, targets, weights),
+            Documents(ids, targets, weights, offsets),
             None if validation is None else Documents(*validation),
             Options(**options),
             rng,
             optimizer_state=optimizer_state,
             keep_optimizer_state=keeps_on,
         )
-        self._architecture = architecture
+        self._architecture, self._linear = architecture, linear
         self._weights = initialization.share_unknown_row(result.weights, known)
         self._known = known
         self._random_stream_state = rng.bit_generator.state
@@ -571,6 +612,22 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         _optimizer_states.pop(self, None)
         if keeps_on:
             _optimizer_states[self] = self.optimizer, result.optimizer_state
+
+    def _linear_part(self, documents, n_ids, rng, partial):
+        """The linear part, None without one, and what it adds in training."""
+        ids, targets, weights = documents
+        if hasattr(self, "_weights") or partial or not self.linear_ngrams:
+            linear = vars(self).get("_linear")
+            return linear, OFFSET_SHARE * self._offsets(linear, ids, targets.shape[1])
+        one_of = targets.shape[1] > 1 and not self._multilabel
+        linear, held_out = fit_linear(ids, targets, weights, n_ids, self.linear_ngrams, one_of, rng)
+        return linear, OFFSET_SHARE * held_out
+
+    @staticmethod
+    def _offsets(linear, ids, n_outputs):
+        if linear is None:
+            return np.zeros((len(ids), n_outputs), dtype=np.float32)
+        return linear_logits(linear, ids).astype(np.float32)
 
     def _starting_point(self, ids, n_outputs, n_ids, rng):
         """Architecture, what makes the first weights, and which ids have a row of their own."""
@@ -587,8 +644,10 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             vectors, known = self._read_word_vectors(n_ids)
             dim = vectors.shape[1]
         architecture = describe_network(self, dim, n_outputs)
-        seen = np.zeros(len(known), dtype=bool)
-        seen[ids.ravel()] = True
+        counts = np.bincount(ids.ravel(), minlength=len(known))
+        if vectors is not None:
+            self.coverage_ = coverage(counts, known)
+        seen = counts > 0
         seen[:2] = True
         if going_on:
             refuse_other_network(architecture, self._architecture)
@@ -639,7 +698,11 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             ids = check_ids(self, X, reset=False)
             refuse_other_vocabulary(X, self._id_space, "X")
             X = ids
-        return self._forward().logits(np.asarray(X))
+        X = np.asarray(X)
+        logits = self._forward().logits(X)
+        if self._linear is None:
+            return logits
+        return (NETWORK_SHARE * logits + linear_logits(self._linear, X)).astype(np.float32)
 
     def _forward(self):
         entry = _forwards.get(self)

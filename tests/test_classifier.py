@@ -25,6 +25,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_textcnn import TextCNNClassifier, TextVectorizerTransformer, TokenIds, WordVectors
 from sklearn_textcnn import classifier as classifier_module
+from sklearn_textcnn._linear import NETWORK_SHARE, OFFSET_SHARE, fit_linear, linear_logits
 from sklearn_textcnn._validation import held_out_split
 
 IDS, CLASSES = keyword_ids()
@@ -45,8 +46,11 @@ SMALL = {
     "learning_rate": 0.03,
     "random_state": 0,
 }
+# The network of Kim (2014) and nothing else. Where a test asks whether the network learns, the
+# linear part would answer for it.
+PLAIN = {"linear_ngrams": 0, "token_dropout": 0.0, "average": 0.0}
 # So small a step that no weight changes: what is reported belongs to the weights that are kept.
-STANDSTILL = {"learning_rate": 1e-30, "dropout": 0.0, "epochs": 1}
+STANDSTILL = {"learning_rate": 1e-30, "dropout": 0.0, "token_dropout": 0.0, "epochs": 1}
 
 
 def small(**parameters):
@@ -63,8 +67,13 @@ def flat(weights):
     return arrays + [array for name in ("kernels", "biases") for s in weights[name] for array in s]
 
 
+def all_arrays(model):
+    """Those of the network and of the linear part."""
+    return flat(model._weights) + list((model._linear or {}).values())
+
+
 def same_weights(a, b):
-    pairs = zip(flat(a._weights), flat(b._weights), strict=True)
+    pairs = zip(all_arrays(a), all_arrays(b), strict=True)
     return all(np.array_equal(x, y) for x, y in pairs)
 
 
@@ -84,7 +93,7 @@ def three():
 
 @pytest.fixture(scope="module")
 def several():
-    return small(epochs=20).fit(SEVERAL_IDS, SEVERAL)
+    return small(**PLAIN, epochs=20).fit(SEVERAL_IDS, SEVERAL)
 
 
 @pytest.fixture(scope="module")
@@ -305,20 +314,39 @@ def windows_by_hand(model, ids):
     return np.concatenate(pooled) @ weights["dense_kernels"][0] + weights["dense_biases"][0]
 
 
-def test_decisions_by_hand(three):
+def linear_by_hand(linear, ids):
+    """Logits of the linear part for one document, n-gram by n-gram."""
+    tokens, pairs = linear["tokens"].astype(float), linear["pairs"].tolist()
+    ids = [token if token < len(tokens) else 0 for token in ids.tolist()]
+    rows = [tokens[token] for token in set(ids) if token > 1]
+    for left, right in set(itertools.pairwise(ids)):
+        if left > 1 and right > 1 and left * len(tokens) + right in pairs:
+            place = pairs.index(left * len(tokens) + right)
+            rows.append(linear["pair_rows"][place + 1].astype(float))
+    *weights, squares = np.sum(rows, axis=0) if rows else np.zeros(tokens.shape[1])
+    return np.array(weights) / np.sqrt(squares or 1) + linear["intercept"]
+
+
+@pytest.mark.parametrize("linear_ngrams", [0, 1, 2])
+def test_decisions_by_hand(linear_ngrams):
+    model = small(linear_ngrams=linear_ngrams).fit(IDS, NAMES[CLASSES])
     ids = np.array(NEW_IDS[:20])
     ids[0] = 0
     ids[1, 0] = 0
     ids[2, 2:4] = 0
-    by_hand = [windows_by_hand(three, row) for row in ids]
-    np.testing.assert_allclose(three.decision_function(ids), by_hand, atol=1e-5)
+    by_hand = np.array([windows_by_hand(model, row) for row in ids])
+    if linear_ngrams:
+        by_hand = NETWORK_SHARE * by_hand + [linear_by_hand(model._linear, row) for row in ids]
+    np.testing.assert_allclose(model.decision_function(ids), by_hand, atol=1e-5)
 
 
 def test_a_document_without_tokens_has_no_features(three):
     empty = np.zeros((1, IDS.shape[1]), dtype=int)
-    np.testing.assert_allclose(
-        three.decision_function(empty)[0], three._weights["dense_biases"][-1], atol=1e-7
-    )
+    biases = NETWORK_SHARE * three._weights["dense_biases"][-1] + three._linear["intercept"]
+    np.testing.assert_allclose(three.decision_function(empty)[0], biases, atol=1e-6)
+    plain = small(**PLAIN, epochs=2).fit(IDS, CLASSES)
+    biases = plain._weights["dense_biases"][-1]
+    np.testing.assert_allclose(plain.decision_function(empty)[0], biases, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -389,7 +417,7 @@ def test_names_of_columns():
 @pytest.fixture(scope="module")
 def with_unknown():
     """A network whose row of the unknown token was trained."""
-    return small(token_dropout=0.3, epochs=5).fit(
+    return small(token_dropout=0.3, average=0, epochs=5).fit(
         IDS, CLASSES, X_val=strange_ids(), y_val=NEW_CLASSES
     )
 
@@ -443,7 +471,8 @@ def test_vocabulary_is_remembered():
 
 def test_unknown_row_is_zero_until_something_trains_it():
     def unknown_row(ids=IDS, **parameters):
-        return small(epochs=1, **parameters).fit(ids, CLASSES)._weights["embeddings"][0][1]
+        model = small(epochs=1, **{"token_dropout": 0.0} | parameters).fit(ids, CLASSES)
+        return model._weights["embeddings"][0][1]
 
     assert not unknown_row().any()
     assert unknown_row(token_dropout=0.3).any()
@@ -463,6 +492,11 @@ def test_padding_row_is_zero(three):
 def loss_by_hand(model, ids, y, sample_weight=None, smoothing=0.0):
     """Cross-entropy of the fitted weights with smoothed targets, averaged by weight."""
     logits = model.decision_function(ids).astype(float)
+    return loss_of_logits(logits, y, sample_weight, smoothing)
+
+
+def loss_of_logits(logits, y, sample_weight=None, smoothing=0.0):
+    logits = logits[:, 0] if logits.shape[1:] == (1,) else logits
     if logits.ndim == 1:
         targets = y * (1 - smoothing) + smoothing / 2
         losses = -(targets * np.log(expit(logits)) + (1 - targets) * np.log(expit(-logits)))
@@ -484,7 +518,7 @@ WARM = {"epochs": 3, "warm_start": True}
 
 def measured(data, sample_weight=None, **parameters):
     """A trained model, and the scores that another fit reports of the weights it starts from."""
-    model = small(**WARM).fit(*data)
+    model = small(**PLAIN | WARM).fit(*data)
     model.set_params(**STANDSTILL, **parameters).fit(*data, sample_weight=sample_weight)
     return model, model.history_
 
@@ -523,7 +557,8 @@ def test_norms_of_the_output_are_limited(three):
         return np.linalg.norm(model._weights["dense_kernels"][-1], axis=0)
 
     assert (norms(three) > 0.8).all()
-    limited = small(max_norm=0.7).fit(IDS, NAMES[CLASSES])
+    # a mean of weights at the limit lies below it
+    limited = small(max_norm=0.7, average=0).fit(IDS, NAMES[CLASSES])
     assert (norms(limited) < 0.7 + 1e-5).all()
     assert norms(limited).max() > 0.69
 
@@ -634,8 +669,9 @@ def test_epochs_may_end_before_patience_does(noisy_validation):
 
 
 def test_validation_without_early_stopping_is_only_recorded(noisy_validation):
-    plain = small().fit(IDS, CLASSES)
-    watched = small().fit(IDS, CLASSES, X_val=NEW_IDS, y_val=noisy_validation)
+    # the scores of an epoch are those of its own weights, not of a mean
+    plain = small(average=0).fit(IDS, CLASSES)
+    watched = small(average=0).fit(IDS, CLASSES, X_val=NEW_IDS, y_val=noisy_validation)
     assert same_weights(plain, watched)
     assert plain.history_ == {name: watched.history_[name] for name in ("loss", "accuracy")}
     assert sorted(watched.history_) == ["accuracy", "loss", "val_accuracy", "val_loss"]
@@ -650,9 +686,9 @@ def test_validation_without_early_stopping_is_only_recorded(noisy_validation):
 @pytest.mark.parametrize("name", DATA)
 def test_validation_of_every_head(name):
     ids, y = DATA[name]
-    model = standing_still(label_smoothing=0.2, l2=0.1, early_stopping=True).fit(
-        ids, y, X_val=ids[:50], y_val=y[:50]
-    )
+    model = standing_still(
+        **PLAIN | {"label_smoothing": 0.2, "l2": 0.1, "early_stopping": True}
+    ).fit(ids, y, X_val=ids[:50], y_val=y[:50])
     # cross-entropy alone: neither smoothing nor penalty
     assert model.history_["val_loss"] == [
         pytest.approx(loss_by_hand(model, ids[:50], y[:50]), rel=1e-4)
@@ -739,6 +775,285 @@ def test_split_of_several_labels_has_no_strata(train_calls):
     assert not np.array_equal(validation.ids, SEVERAL_IDS[-10:])
 
 
+# Averaging
+
+
+def mean_of(models):
+    return [
+        np.mean(arrays, axis=0) for arrays in zip(*(flat(m._weights) for m in models), strict=True)
+    ]
+
+
+def assert_weights(model, arrays):
+    for found, expected in zip(flat(model._weights), arrays, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"conv_layers": 2}], ids=["fused", "Keras"])
+@pytest.mark.parametrize(
+    ("share", "n_averaged"), [(0.5, 3), (0.41, 3), (0.4, 2), (0.2, 1), (1, 5), (1e-9, 1), (0, 1)]
+)
+def test_average_is_the_mean_of_the_last_epochs(share, n_averaged, parameters, after_epochs):
+    model = small(**parameters, average=share, epochs=5).fit(IDS, CLASSES)
+    each = after_epochs(**parameters)
+    assert_weights(model, mean_of(each[-n_averaged:]))
+    # the scores are those of the epochs, each with its own weights
+    assert model.history_ == each[-1].history_
+    if n_averaged > 1:
+        last = each[-1].decision_function(IDS)
+        assert not np.allclose(model.decision_function(IDS), last, atol=1e-2)
+    else:
+        assert same_weights(model, each[-1])
+
+
+@pytest.fixture(scope="module")
+def after_epochs():
+    """Networks after 1, 2, ... 5 epochs of one and the same training."""
+    kept = {}
+
+    def fit(**parameters):
+        key = tuple(parameters)
+        if key not in kept:
+            fits = (small(**parameters, average=0, epochs=n).fit(IDS, CLASSES) for n in range(1, 6))
+            kept[key] = list(fits)
+        return kept[key]
+
+    return fit
+
+
+def test_average_of_epochs_that_a_callback_leaves_over(keras):
+    class Stop(keras.callbacks.Callback):
+        def __init__(self, last):
+            super().__init__()
+            self.last = last
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch + 1 == self.last
+
+    # the last three of five would count
+    each = [small(average=0, epochs=n, callbacks=[Stop(9)]).fit(IDS, CLASSES) for n in (2, 3, 4)]
+    for last, averaged in ((2, each[:1]), (4, each[1:])):
+        stopped = small(epochs=5, callbacks=[Stop(last)]).fit(IDS, CLASSES)
+        assert stopped.n_iter_ == last
+        assert_weights(stopped, mean_of(averaged))
+
+
+def test_early_stopping_and_streams_have_no_average(noisy_validation):
+    validation = {"X_val": NEW_IDS, "y_val": noisy_validation}
+    stopped = [
+        small(average=share, early_stopping=True).fit(IDS, CLASSES, **validation)
+        for share in (0, 1)
+    ]
+    assert same_weights(*stopped)
+    assert same_weights(streamed(2, average=1), streamed(2, average=0))
+
+
+def test_warm_start_goes_on_from_the_mean():
+    model = small(epochs=4, warm_start=True).fit(IDS, CLASSES)
+    before = copy.deepcopy(model)
+    model.set_params(**STANDSTILL).fit(IDS, CLASSES)
+    assert_weights(model, flat(before._weights))
+
+
+# The linear part
+
+
+@pytest.fixture(scope="module")
+def awkward():
+    """New documents with all that a document may be, 10 columns wide."""
+    ids = strange_ids().copy()
+    ids[0] = 0
+    ids[1, 1:] = 0
+    ids[2, 3:5] = 0
+    ids[3, 0] = 0
+    ids[4, ::2] = 0
+    ids[5, 2:4] = 19, 999
+    ids[6] = 2**31 - 2
+    ids[7] = 1
+    ids[8] = ids[8, 0]
+    ids[9, :4] = ids[9, 0], ids[9, 1], ids[9, 0], ids[9, 1]  # a pair counts once
+    return ids
+
+
+@pytest.mark.parametrize("linear_ngrams", [1, 2])
+@pytest.mark.parametrize("name", DATA)
+def test_linear_part_of_the_keras_model(name, linear_ngrams, awkward):
+    ids, y = DATA[name]
+    model = small(linear_ngrams=linear_ngrams, epochs=3).fit(ids, y)
+    assert len(model._linear["tokens"]) == 50
+    assert (len(model._linear["pairs"]) > 20) == (linear_ngrams == 2)
+    awkward = padded(awkward, ids.shape[1] - awkward.shape[1])
+
+    def expected(ids):
+        return model.predict_proba(ids)[:, 1:] if name == "two" else model.predict_proba(ids)
+
+    keras_model = model.to_keras()
+    for given in (awkward, padded(awkward, 3), awkward[:1], ids):
+        found = keras_model(given).numpy()
+        np.testing.assert_allclose(found, expected(given[:, : ids.shape[1]]), atol=1e-5)
+    for width in (1, 2):
+        narrow = np.zeros_like(awkward)
+        narrow[:, :width] = awkward[:, :width]
+        found = keras_model(awkward[:, :width]).numpy()
+        np.testing.assert_allclose(found, expected(narrow), atol=1e-5)
+    # it is there, and no small part of the answer
+    without = copy.deepcopy(model)
+    without._linear = None
+    assert np.abs(without.decision_function(awkward) - model.decision_function(awkward)).max() > 0.5
+
+
+@pytest.mark.parametrize("linear_ngrams", [0, 1, 2])
+def test_documents_of_one_token(linear_ngrams):
+    ids, y = np.repeat(np.arange(2, 11), 6)[:, None], np.repeat([0, 1, 2], 18)
+    model = small(linear_ngrams=linear_ngrams).fit(ids, y)
+    assert model.score(ids, y) == 1
+    awkward = np.array([[0], [1], [2], [5], [11], [999]])
+    expected = model.predict_proba(awkward)
+    np.testing.assert_allclose(model.to_keras()(awkward).numpy(), expected, atol=1e-5)
+    np.testing.assert_array_equal(expected[4:], expected[[1, 1]])
+
+
+@pytest.mark.parametrize("linear_ngrams", [1, 2])
+def test_documents_of_unknown_tokens(linear_ngrams):
+    """Nothing for the linear part to learn from."""
+    ids = np.array(IDS > 0, dtype=int)
+    model = small(linear_ngrams=linear_ngrams, epochs=1).fit(ids, CLASSES)
+    assert not model._linear["tokens"].any()
+    assert model.predict_proba(ids).shape == (96, 3)
+
+
+def pairs_in_order(n_documents, seed):
+    """Documents whose class is the order of two tokens, 2 and 3, 4 and 5, or 6 and 7."""
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(2, size=n_documents)
+    ids = rng.integers(FIRST_FILLER, LAST_FILLER + 1, (n_documents, 8))
+    for row, label in zip(ids, classes, strict=True):
+        first = 2 * rng.integers(1, 4)
+        place = rng.integers(7)
+        row[place : place + 2] = (first, first + 1) if label else (first + 1, first)
+    return ids, classes
+
+
+def test_what_only_pairs_decide():
+    """Windows of one token and weights of tokens see the same in both orders."""
+    train, test = pairs_in_order(200, seed=0), pairs_in_order(200, seed=1)
+    scores = [
+        small(kernel_sizes=1, linear_ngrams=n, filters=4).fit(*train).score(*test) for n in (1, 2)
+    ]
+    assert scores[0] < 0.65
+    assert scores[1] > 0.95
+
+
+def test_network_learns_beside_the_linear_part():
+    """Of what the linear part is sure of, little is left to learn."""
+    models = [small(linear_ngrams=n, epochs=3).fit(IDS, CLASSES) for n in (0, 2)]
+    first_losses = [model.history_["loss"][0] for model in models]
+    assert first_losses[1] < 0.7 * first_losses[0]
+    sizes = [np.abs(model._forward().logits(IDS)).mean() for model in models]
+    assert sizes[1] < 0.8 * sizes[0]
+    # pairs of three tokens are beyond the linear part: those are what the network adds
+    train, test = pairs_in_order(200, seed=0), pairs_in_order(200, seed=1)
+    scores = [
+        small(kernel_sizes=k, linear_ngrams=1, epochs=20).fit(*train).score(*test) for k in (1, 2)
+    ]
+    assert scores[0] < 0.65
+    assert scores[1] > 0.9
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("name", DATA)
+def test_loss_beside_the_linear_part(name, smoothing):
+    """A share of the linear part counts in training; one of the network in what comes after."""
+    ids, y = DATA[name]
+    y = y.copy()
+    y[::4] = np.roll(y, 1, axis=0)[::4]  # what is easy has losses of nearly nothing
+    model = small(**WARM).fit(ids, y)
+    model.set_params(**STANDSTILL, label_smoothing=smoothing)
+    model.fit(ids, y, X_val=ids[:50], y_val=y[:50])
+    in_training = model._forward().logits(ids) + OFFSET_SHARE * linear_logits(model._linear, ids)
+    expected = loss_of_logits(in_training, y, smoothing=smoothing)
+    assert model.history_["loss"] == [pytest.approx(expected, rel=1e-4)]
+    expected = loss_by_hand(model, ids[:50], y[:50])
+    assert model.history_["val_loss"] == [pytest.approx(expected, rel=1e-4)]
+
+
+def test_first_training_adds_what_others_say_of_a_document(train_calls, monkeypatch):
+    """A machine that has seen a document is surer of it than of a new one."""
+    received = []
+
+    def recording(ids, targets, *rest):
+        linear, held_out = fit_linear(ids, targets, *rest)
+        received.append((ids, held_out))
+        return linear, held_out
+
+    monkeypatch.setattr(classifier_module, "fit_linear", recording)
+    noise = np.random.default_rng(0).permutation(CLASSES)
+    model = small(epochs=1, early_stopping=True).fit(IDS, noise)
+    ((documents, validation, _),) = train_calls
+    ((ids, held_out),) = received
+    np.testing.assert_array_equal(documents.ids, ids)  # without those held out
+    np.testing.assert_allclose(documents.offsets, OFFSET_SHARE * held_out, atol=1e-6)
+    assert len(ids) == 86
+    seen = linear_logits(model._linear, documents.ids)
+    assert (seen.argmax(axis=1) == documents.targets.argmax(axis=1)).mean() > 0.9
+    assert (documents.offsets.argmax(axis=1) == documents.targets.argmax(axis=1)).mean() < 0.6
+    # these the machine has not seen anyway
+    np.testing.assert_allclose(
+        validation.offsets, linear_logits(model._linear, validation.ids), atol=1e-6
+    )
+    # from then on the machine is there
+    model.set_params(warm_start=True, early_stopping=False).fit(IDS, noise)
+    assert len(received) == 1
+    np.testing.assert_allclose(
+        train_calls[1][0].offsets, OFFSET_SHARE * linear_logits(model._linear, IDS), atol=1e-6
+    )
+
+
+def test_linear_part_stays_in_later_calls():
+    """Whatever they bring: other documents, ids that are new."""
+    low = IDS.max(axis=1) < 48
+    model = small(warm_start=True, average=0, token_dropout=0).fit(IDS[low], CLASSES[low])
+    before = copy.deepcopy(model)
+    for call in (model.fit, model.partial_fit):
+        call(IDS, CLASSES)
+        assert not np.array_equal(model._weights["dense_kernels"], before._weights["dense_kernels"])
+        assert [len(model._known), len(model._linear["tokens"])] == [50, 48]
+        for now, then in zip(model._linear.values(), before._linear.values(), strict=True):
+            np.testing.assert_array_equal(now, then)
+    np.testing.assert_allclose(model.to_keras()(NEW_IDS), model.predict_proba(NEW_IDS), atol=1e-5)
+    # a fit from scratch makes another one
+    model.set_params(warm_start=False).fit(IDS, CLASSES)
+    assert len(model._linear["tokens"]) == 50
+
+
+def test_stream_has_no_linear_part():
+    model = streamed(2)
+    assert model._linear is None
+    assert same_weights(model, streamed(2, linear_ngrams=0))
+    np.testing.assert_array_equal(
+        model.decision_function(NEW_IDS), model._forward().logits(np.array(NEW_IDS))
+    )
+
+
+def test_copies_with_the_linear_part(awkward):
+    model = small(warm_start=True).fit(IDS, CLASSES)
+    twin = pickle.loads(pickle.dumps(model))
+    assert same_weights(model, twin)
+    np.testing.assert_array_equal(twin.predict_proba(awkward), model.predict_proba(awkward))
+    assert clone(model).get_params() == model.get_params()
+    assert same_weights(clone(model).fit(IDS, CLASSES), model)
+    twin.fit(IDS, CLASSES)
+    assert all(np.array_equal(twin._linear[name], array) for name, array in model._linear.items())
+
+
+def test_plain_network_has_no_linear_part():
+    model = small(**PLAIN, epochs=1).fit(IDS, CLASSES)
+    assert model._linear is None
+    again = small(epochs=1).fit(IDS, CLASSES).set_params(**PLAIN).fit(IDS, CLASSES)
+    assert again._linear is None
+    assert same_weights(again, model)
+
+
 # partial_fit and warm_start
 
 
@@ -754,7 +1069,7 @@ def streamed(n_passes=1, classes=(0, 1, 2), **parameters):
 
 
 def test_stream_learns():
-    model = streamed(n_passes=6)
+    model = streamed(n_passes=6, **PLAIN)
     assert model.score(NEW_IDS, NEW_CLASSES) > 0.95
     assert model.n_iter_ == 36
     assert len(model.history_["loss"]) == len(model.history_["accuracy"]) == 36
@@ -798,7 +1113,8 @@ def test_state_of_the_optimizer_goes_on_over_calls():
 
 def test_stream_may_change_its_rate_and_its_optimizer(keras):
     for optimizer in ("adam", keras.optimizers.Adam):
-        model = small(optimizer=optimizer).partial_fit(IDS, CLASSES, classes=[0, 1, 2])
+        model = small(optimizer=optimizer, token_dropout=0)
+        model.partial_fit(IDS, CLASSES, classes=[0, 1, 2])
         before = copy.deepcopy(model)
         assert same_weights(model.set_params(learning_rate=1e-30).partial_fit(IDS, CLASSES), before)
     model.set_params(optimizer="sgd", learning_rate=0.5)
@@ -811,6 +1127,7 @@ def test_stream_may_change_its_rate_and_its_optimizer(keras):
 def test_four_calls_equal_four_epochs(optimizer, rate, filters):
     """Batches that hold everything: the order of the documents, all that differs, cannot matter."""
     parameters = {"dropout": 0.0, "learning_rate": rate, "batch_size": 96, "filters": filters}
+    parameters |= PLAIN
     stream = small(**parameters, optimizer=optimizer)
     for _ in range(4):
         stream.partial_fit(IDS, CLASSES, classes=[0, 1, 2])
@@ -842,7 +1159,7 @@ def test_hashed_stream_of_texts():
     texts, labels = topic_texts(120)
     new_texts, new_labels = topic_texts(60, seed=1)
     vectorizer = TextVectorizerTransformer(hash_buckets=500, max_length=12)
-    model = small()
+    model = small(**PLAIN)
     for start in range(0, 360, 20):
         part = slice(start % 120, start % 120 + 20)
         ids = vectorizer.transform(texts[part])
@@ -864,7 +1181,7 @@ def test_stream_goes_on_after_fit():
 
 
 def test_stream_of_several_labels():
-    model = small()
+    model = small(**PLAIN)
     for start in list(range(0, 96, 16)) * 12:
         part = slice(start, start + 16)
         model.partial_fit(SEVERAL_IDS[part], SEVERAL[part])
@@ -985,7 +1302,7 @@ def test_a_pickle_holds_no_network_after_callbacks(keras):
 def test_keras_optimizers(keras):
     optimizer = keras.optimizers.SGD(0.5, momentum=0.9)
     config = optimizer.get_config()
-    model = small(optimizer=optimizer, learning_rate=1e-9).fit(IDS, CLASSES)
+    model = small(**PLAIN, optimizer=optimizer, learning_rate=1e-9).fit(IDS, CLASSES)
     assert not optimizer.built
     assert optimizer.get_config() == config
     assert model.score(NEW_IDS, NEW_CLASSES) > 0.7  # it has a rate of its own
@@ -1002,7 +1319,7 @@ def test_keras_optimizers(keras):
     [("adam", 0.03), ("adamw", 0.03), ("sgd", 0.5), ("adagrad", 0.2), ("rmsprop", 0.02)],
 )
 def test_every_optimizer_learns(optimizer, rate):
-    model = small(optimizer=optimizer, learning_rate=rate, epochs=15).fit(IDS, CLASSES)
+    model = small(**PLAIN, optimizer=optimizer, learning_rate=rate, epochs=15).fit(IDS, CLASSES)
     assert model.score(NEW_IDS, NEW_CLASSES) > 0.9
 
 
@@ -1186,9 +1503,8 @@ SOURCES = {
 @pytest.mark.parametrize("source", SOURCES)
 def test_word_vectors(source, mode):
     vectors, ids = SOURCES[source]
-    model = small(word_vectors=vectors, embedding_mode=mode, filters=32, epochs=30).fit(
-        ids, CLASSES
-    )
+    model = small(**PLAIN, word_vectors=vectors, embedding_mode=mode, filters=32, epochs=30)
+    model.fit(ids, CLASSES)
     tables = model._weights["embeddings"]
     assert [table.shape for table in tables] == [(50, 6)] * (2 if mode == "multichannel" else 1)
     rows = np.setdiff1d(np.unique(IDS), [0, 22])  # token w20 has no vector in the mapping
@@ -1227,7 +1543,8 @@ def test_words_without_a_vector_are_drawn_like_the_others():
 
 ARCHITECTURES = [
     {},
-    {"pooling": "average"},
+    {"pooling": "average", "linear_ngrams": 1},
+    {"linear_ngrams": 0},
     {"pooling": "max+average", "activation": "tanh", "hidden_units": (6, 4)},
     {"conv_layers": 2, "kernel_sizes": (2, 3), "filters": (5, 7)},
     {"conv_layers": 3, "pool_size": 3, "pooling": "max+average", "activation": "linear"},
@@ -1309,7 +1626,7 @@ def test_saved_keras_model_loads_without_this_package(tmp_path):
 def test_the_network_of_the_tutorials(keras):
     """Embedding, Conv1D, GlobalMaxPooling1D, Dense, Dense: the same weights, the same answers."""
     classifier = TextCNNClassifier(
-        kernel_sizes=5, filters=128, hidden_units=64, dropout=0.0, epochs=2, random_state=0
+        kernel_sizes=5, filters=128, hidden_units=64, dropout=0.0, **PLAIN, epochs=2, random_state=0
     )
     rng = np.random.default_rng(0)
     ids = rng.integers(2, 60, (80, 20))
@@ -1372,7 +1689,7 @@ def test_state_is_arrays_and_built_in_types(three):
 
     for name, value in vars(three).items():
         visit(value, name)
-    n_bytes = sum(array.nbytes for array in flat(three._weights))
+    n_bytes = sum(array.nbytes for array in all_arrays(three))
     assert len(pickle.dumps(three)) < n_bytes + 6000
 
 

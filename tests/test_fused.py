@@ -1,6 +1,7 @@
 """The fused training step against the Keras network with the same optimizer."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,20 +19,20 @@ def trainer():
 def train_both(trainer, monkeypatch, a, changes, n_outputs=3, weights=None, multilabel=False):
     """Weights and history after a few epochs, fused and by Keras, from the same random stream."""
     docs = documents(trainer, n_outputs=max(n_outputs, 2))
-    targets = docs.targets if n_outputs > 1 else docs.targets[:, :1]
-    docs = replace(docs, targets=np.ascontiguousarray(targets))
+    docs = replace(
+        docs,
+        targets=np.ascontiguousarray(docs.targets[:, :n_outputs]),
+        offsets=np.ascontiguousarray(docs.offsets[:, :n_outputs]),
+    )
     if weights is not None:
         docs = replace(docs, weights=weights)
     results = []
     for serves in (trainer.fused.serves, lambda *_: False):
         with monkeypatch.context() as patch:
             patch.setattr(trainer.fused, "serves", serves)
-            start, rng = random_weights(a), np.random.default_rng(0)
-            results.append(
-                trainer.train(
-                    a, lambda: start, N_IDS, multilabel, docs, docs, options(trainer, **changes), rng
-                )
-            )
+            start = partial(random_weights, a)
+            settings, rng = options(trainer, **changes), np.random.default_rng(0)
+            results.append(trainer.train(a, start, N_IDS, multilabel, docs, docs, settings, rng))
     return results
 
 
@@ -71,7 +72,7 @@ def test_every_architecture(trainer, monkeypatch, changes):
     assert_close(*train_both(trainer, monkeypatch, a, {}))
 
 
-@pytest.mark.parametrize("n_outputs, multilabel", [(1, False), (3, True)])
+@pytest.mark.parametrize(("n_outputs", "multilabel"), [(1, False), (3, True)])
 def test_sigmoid(trainer, monkeypatch, n_outputs, multilabel):
     a = architecture(n_outputs=n_outputs)
     assert_close(

@@ -60,6 +60,10 @@ BEST = {
 }
 
 
+# The network alone: beside a linear part even a learning rate of next to nothing leaves something.
+PLAIN = {"linear_ngrams": 0, "token_dropout": 0.0, "average": 0.0}
+
+
 def pipeline(memory=None, **parameters):
     return make_pipeline(
         TextVectorizerTransformer(), TextCNNClassifier(**SMALL | parameters), memory=memory
@@ -126,21 +130,27 @@ def assert_search_is_right(search):
 
 
 def test_grid_search():
-    search = GridSearchCV(pipeline(), GRID, cv=FOLDS, error_score="raise")
+    search = GridSearchCV(pipeline(**PLAIN), GRID, cv=FOLDS, error_score="raise")
     assert_search_is_right(search)
     assert len(search.cv_results_["params"]) == 4
 
 
 def test_randomized_search():
     search = RandomizedSearchCV(
-        pipeline(), GRID, n_iter=4, cv=FOLDS, random_state=0, error_score="raise"
+        pipeline(**PLAIN), GRID, n_iter=4, cv=FOLDS, random_state=0, error_score="raise"
     )
     assert_search_is_right(search)
 
 
 def test_halving_search():
     search = HalvingGridSearchCV(
-        pipeline(), GRID, cv=FOLDS, factor=2, min_resources=60, random_state=0, error_score="raise"
+        pipeline(**PLAIN),
+        GRID,
+        cv=FOLDS,
+        factor=2,
+        min_resources=60,
+        random_state=0,
+        error_score="raise",
     )
     assert_search_is_right(search)
     assert search.n_resources_ == [60, 120]
@@ -178,7 +188,7 @@ def test_cross_validate_returns_usable_estimators():
 
 def test_calibration():
     # a few steps leave probabilities near a third; calibration knows better how sure it may be
-    timid = {"epochs": 1, "learning_rate": 0.02}
+    timid = PLAIN | {"epochs": 1, "learning_rate": 0.02}
     calibrated = CalibratedClassifierCV(pipeline(**timid), cv=FOLDS, ensemble=False)
     calibrated.fit(TEXTS, LABELS)
     assert calibrated.classes_.tolist() == sorted(TOPICS)
@@ -263,7 +273,7 @@ def test_tuned_threshold():
     rng = np.random.default_rng(0)
     noisy = np.where(rng.random(len(TWO_LABELS)) < 0.2, "sport", TWO_LABELS)
     model = TunedThresholdClassifierCV(
-        pipeline(epochs=2), scoring="balanced_accuracy", cv=FOLDS, random_state=0
+        pipeline(**PLAIN, epochs=2), scoring="balanced_accuracy", cv=FOLDS, random_state=0
     )
     model.fit(TWO_TEXTS, noisy)
     probabilities = model.estimator_.predict_proba(TWO_TEXTS)[:, 1]
@@ -339,7 +349,8 @@ def test_routed_sample_weight():
 
 @pytest.mark.usefixtures("routing")
 def test_routed_validation_texts():
-    classifier = TextCNNClassifier(**SMALL | {"epochs": 30}, early_stopping=True, patience=2)
+    parameters = SMALL | PLAIN | {"epochs": 30}
+    classifier = TextCNNClassifier(**parameters, early_stopping=True, patience=2)
     model = Pipeline(
         [
             ("ids", TextVectorizerTransformer()),

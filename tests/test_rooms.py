@@ -33,13 +33,20 @@ IN_FUNCTIONS = {("classifier", "training")}
 # Private modules that were split off a room, and the room.
 SPLIT_OFF = {
     "_text": "vectorizer",
+    "_linear": "classifier",
     "_validation": "classifier",
     "_vector_files": "word_vectors",
 }
 
 # The one room that may import each of these. matplotlib only inside functions even there.
 KERAS = {"tensorflow", "keras", "scikeras"}
-ALWAYS_INSTALLED = {"joblib", "numpy", "scipy", "sklearn", "threadpoolctl"} | sys.stdlib_module_names
+ALWAYS_INSTALLED = {
+    "joblib",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "threadpoolctl",
+} | sys.stdlib_module_names
 
 
 def room_of(path):

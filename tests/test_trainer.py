@@ -33,7 +33,8 @@ def documents(trainer, n=90, n_outputs=3, seed=0):
     ids = rng.integers(2, N_IDS, (n, 12)).astype(np.int32)
     ids[np.arange(12) >= rng.integers(1, 13, n)[:, None]] = 0
     targets = np.eye(n_outputs, dtype=np.float32)[ids.max(axis=1) % n_outputs]
-    return trainer.Documents(ids, targets, np.ones(n, dtype=np.float32))
+    offsets = rng.normal(size=targets.shape).astype(np.float32)
+    return trainer.Documents(ids, targets, np.ones(n, dtype=np.float32), offsets)
 
 
 def options(trainer, **changes):
@@ -44,6 +45,8 @@ def options(trainer, **changes):
         "epochs": 3,
         "dropout": 0.3,
         "token_dropout": 0.1,
+        "average": 0.7,
+        "network_share": 0.5,
         "max_norm": 3.0,
         "l2": 0.001,
         "label_smoothing": 0.1,
@@ -163,7 +166,7 @@ def test_training_goes_on_from_the_state_of_the_optimizer(trainer, optimizer):
 
     optimizer = keras.optimizers.Adam(0.01) if optimizer == "keras" else optimizer
     a, rng = architecture(), np.random.default_rng(0)
-    changes = {"optimizer": optimizer}
+    changes = {"optimizer": optimizer, "average": 0}
     docs, once = documents(trainer), options(trainer, epochs=1, **changes)
     first = trainer.train(
         a, lambda: random_weights(a), N_IDS, False, docs, None, once, rng, keep_optimizer_state=True

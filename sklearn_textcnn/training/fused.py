@@ -80,9 +80,7 @@ class FusedNetwork:
     def __init__(self, architecture, head, options):
         self.architecture, self.head, self.options = architecture, head, options
         self.rule, self.slot_starts = BY_NAME[options.optimizer]
-        self.shares = _shares(
-            architecture["kernel_sizes"], architecture["filters"], _n_threads()
-        )
+        self.shares = _shares(architecture["kernel_sizes"], architecture["filters"], _n_threads())
         self.each = lambda work, items: [work(item) for item in items]
 
     @contextmanager
@@ -102,12 +100,9 @@ class FusedNetwork:
         self.static = tables.pop(0) if self.architecture["static_dim"] else None
         self.trained = tables.pop(0) if self.architecture["trained_dim"] else None
         firsts = [stack[0] for stack in weights["kernels"]]  # (kernel_size, dim, filters)
-        self.kernel = np.concatenate(
-            [
-                firsts[part.size][:, :, part.filters].transpose(0, 2, 1).reshape(-1, firsts[0].shape[1])
-                for part in self._parts()
-            ]
-        )  # (columns, dim)
+        parts = [firsts[p.size][:, :, p.filters].transpose(0, 2, 1) for p in self._parts()]
+        dim = firsts[0].shape[1]
+        self.kernel = np.concatenate([part.reshape(-1, dim) for part in parts])  # (columns, dim)
         self.conv_bias = np.concatenate([stack[0] for stack in weights["biases"]])
         self.dense_kernels = [kernel.copy() for kernel in weights["dense_kernels"]]
         self.dense_biases = [bias.copy() for bias in weights["dense_biases"]]
@@ -162,7 +157,7 @@ class FusedNetwork:
         return self._losses(targets, logits)[0], self._hits(targets, logits)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def step(self, tokens, index, targets, weights, dropout):
+    def step(self, tokens, index, offsets, targets, weights, dropout):
         """Train on one batch.
 
         Parameters
@@ -171,6 +166,8 @@ class FusedNetwork:
             Distinct ids; the first is padding.
         index : int32 ndarray of shape (n, T + max(kernel_sizes) - 1)
             Place of each position's id in `tokens`.
+        offsets : ndarray of shape (n, n_outputs)
+            What is added to the logits.
         targets : ndarray of shape (n, n_outputs)
         weights : ndarray of shape (n,)
         dropout : list of ndarray
@@ -184,6 +181,7 @@ class FusedNetwork:
         rows = self._rows(tokens)
         features, starts = self._features(rows, index)
         inputs, logits = self._dense(features, dropout)
+        logits += offsets
         losses, by_logit = self._losses(targets, logits)
         by_logit *= (weights / np.float32(len(weights)))[:, None]
         penalty = self._penalty()

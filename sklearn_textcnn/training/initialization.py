@@ -125,6 +125,13 @@ def share_unknown_row(weights, known):
     return weights
 
 
+def arrays_of(weights):
+    """All arrays of a dict of weights, in order."""
+    for value in weights.values():
+        for item in value:
+            yield from item if isinstance(item, list) else [item]
+
+
 def _grown(table, n_ids):
     rows = np.zeros((n_ids, table.shape[1]), dtype=np.float32)
     rows[: len(table)] = table

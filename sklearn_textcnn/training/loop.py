@@ -10,6 +10,7 @@ from sklearn_textcnn.training.batches import (
     shuffled_batches,
     sorted_batches,
 )
+from sklearn_textcnn.training.initialization import arrays_of
 from sklearn_textcnn.training.progress import ProgressBar
 
 EVALUATION_BATCH_SIZE = 256
@@ -38,6 +39,7 @@ def run(network, callbacks, documents, validation, n_ids, options, rng):
     steps = -(-len(documents.ids) // options.batch_size)
     bar = ProgressBar(options.epochs, steps) if options.verbose else None
     best_loss, best_epoch, best_weights, history = np.inf, None, None, {}
+    average = _Average(0 if options.early_stopping else options.average, options.epochs)
     lengths = document_lengths(documents.ids)
     callbacks.on_train_begin()
     try:
@@ -46,7 +48,7 @@ def run(network, callbacks, documents, validation, n_ids, options, rng):
             logs = _epoch(network, callbacks, documents, lengths, maker, options, rng, bar)
             if validation is not None:
                 callbacks.on_test_begin()
-                scores = _scores(network, validation, maker)
+                scores = _scores(network, validation, maker, options.network_share)
                 callbacks.on_test_end(scores)
                 logs |= {f"val_{name}": value for name, value in scores.items()}
             callbacks.on_epoch_end(epoch, logs)
@@ -60,6 +62,7 @@ def run(network, callbacks, documents, validation, n_ids, options, rng):
                 best_loss, best_epoch = logs["val_loss"], epoch + 1
                 if options.early_stopping:
                     best_weights = deepcopy(network.export(n_ids))
+            average.add(network, epoch, n_ids)
             stale = best_epoch is not None and epoch + 1 - best_epoch >= options.patience
             if network.stop_training or (options.early_stopping and stale):
                 break
@@ -67,7 +70,28 @@ def run(network, callbacks, documents, validation, n_ids, options, rng):
         if bar:
             bar.close()
     callbacks.on_train_end(logs)
-    return best_weights or network.export(n_ids), history, best_epoch
+    return best_weights or average.weights or network.export(n_ids), history, best_epoch
+
+
+class _Average:
+    """Mean of the weights after each of the last epochs (Izmailov et al. 2018)."""
+
+    def __init__(self, share, n_epochs):
+        n_averaged = int(np.ceil(share * n_epochs))
+        # the mean of one is what it is without
+        self.first = n_epochs - n_averaged if n_averaged > 1 else n_epochs
+        self.weights, self.n = None, 0
+
+    def add(self, network, epoch, n_ids):
+        if epoch < self.first:
+            return
+        now = network.export(n_ids)
+        self.n += 1
+        if self.weights is None:
+            self.weights = deepcopy(now)
+            return
+        for mean, array in zip(arrays_of(self.weights), arrays_of(now), strict=True):
+            mean += (array - mean) * np.float32(1 / self.n)
 
 
 def _epoch(network, callbacks, documents, lengths, maker, options, rng, bar):
@@ -82,7 +106,11 @@ def _epoch(network, callbacks, documents, lengths, maker, options, rng, bar):
             ids = np.where(dropped & (ids != 0), 1, ids)
         dropout = [_dropout_factors((len(rows), width), options.dropout, rng) for width in widths]
         totals += network.step(
-            *maker(ids), documents.targets[rows], documents.weights[rows], dropout
+            *maker(ids),
+            documents.offsets[rows],
+            documents.targets[rows],
+            documents.weights[rows],
+            dropout,
         )
         if options.callbacks:
             callbacks.on_train_batch_end(i, _averages(totals))
@@ -101,12 +129,13 @@ def _dropout_factors(shape, rate, rng):
     return kept * np.float32(1 / (1 - rate))
 
 
-def _scores(network, validation, maker):
+def _scores(network, validation, maker, network_share):
     """Loss (without penalty) and accuracy on held-out documents."""
     logits = np.empty(validation.targets.shape, dtype=np.float32)
     lengths = document_lengths(validation.ids)
     for rows in sorted_batches(lengths, EVALUATION_BATCH_SIZE):
         logits[rows] = network.logits(*maker(validation.ids[rows, : lengths[rows].max()]))
+    logits = network_share * logits + validation.offsets
     losses, hits = network.scores(validation.targets, logits)
     weights = validation.weights / validation.weights.sum()
     return {"loss": float(np.dot(losses, weights)), "accuracy": float(np.dot(hits, weights))}

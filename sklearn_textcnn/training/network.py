@@ -61,9 +61,7 @@ class TextCNN(keras.Model):
         self.dense_biases = [self._zeros("bias", (units,)) for units in widths[1:]]
         # Values of a fit, fed in so that another fit needs no new trace. Plain tf.Variables: they
         # are not weights of the network.
-        self.settings = {
-            name: tf.Variable(0.0, trainable=False) for name in ("l2", "max_norm")
-        }
+        self.settings = {name: tf.Variable(0.0, trainable=False) for name in ("l2", "max_norm")}
         self.built = True
 
     def _zeros(self, name, shape, trainable=True):
@@ -209,7 +207,9 @@ class TextCNN(keras.Model):
         }
 
 
-def plain_keras_model(architecture, weights, n_ids, multilabel, dropout):
+def plain_keras_model(
+    architecture, weights, n_ids, multilabel, dropout, linear=None, network_share=1.0
+):
     """Build the same network from Keras' own layers and ``keras.ops`` only.
 
     Parameters
@@ -222,6 +222,10 @@ def plain_keras_model(architecture, weights, n_ids, multilabel, dropout):
         Whether the outputs are independent of each other.
     dropout : float
         Rate of the dropout layers, which matter if the model is trained further.
+    linear : dict of str to ndarray, default=None
+        The linear part.
+    network_share : float, default=1.0
+        Factor of the network's logits beside a linear part.
 
     Returns
     -------
@@ -256,8 +260,7 @@ def plain_keras_model(architecture, weights, n_ids, multilabel, dropout):
             x = _one_hot_convolution(ids, kernels[0], biases[0], a["activation"])
         pooled += _pooled(x, counts, kernels[1:], biases[1:], a)
     x = keras.layers.Concatenate(dtype="float32")(pooled) if len(pooled) > 1 else pooled[0]
-    last = "sigmoid" if multilabel or a["n_outputs"] == 1 else "softmax"
-    activations = [a["activation"]] * len(a["hidden_units"]) + [last]
+    activations = [a["activation"]] * len(a["hidden_units"]) + ["linear"]
     for kernel, bias, activation in zip(
         weights["dense_kernels"], weights["dense_biases"], activations, strict=True
     ):
@@ -267,7 +270,40 @@ def plain_keras_model(architecture, weights, n_ids, multilabel, dropout):
             len(bias), activation=activation, kernel_initializer="zeros", dtype="float32"
         )
         x = _apply(dense, x, [kernel, bias])  # (n, units)
+    if linear is not None:
+        x = ops.add(ops.multiply(x, network_share), _linear_part(inputs, linear))
+    last = "sigmoid" if multilabel or a["n_outputs"] == 1 else "softmax"
+    x = keras.layers.Activation(last, dtype="float32")(x)  # (n, n_outputs)
     return keras.Model(inputs, x, name="text_cnn")
+
+
+def _linear_part(ids, linear):
+    """What `_linear.linear_logits` computes, with look-ups of integers for the pairs."""
+    n_ids = len(linear["tokens"])
+    ids = ops.where(ops.less(ids, n_ids), ids, 0)  # (n, T)
+    sums = ops.sum(_rows(linear["tokens"], _once(ids)), axis=1)  # (n, n_outputs + 1)
+    if len(linear["pairs"]):
+        left, right = ops.cast(ids[:, :-1], "int64"), ops.cast(ids[:, 1:], "int64")
+        both = ops.logical_and(ops.greater(left, 1), ops.greater(right, 1))
+        keys = _once(ops.where(both, left * n_ids + right, 0))
+        places = keras.layers.IntegerLookup(vocabulary=linear["pairs"])(keys)
+        sums = ops.add(sums, ops.sum(_rows(linear["pair_rows"], places), axis=1))
+    norms = ops.sqrt(ops.maximum(sums[:, -1:], 1e-12))
+    return ops.add(ops.divide(sums[:, :-1], norms), linear["intercept"].astype(np.float32))
+
+
+def _rows(table, places):
+    layer = keras.layers.Embedding(
+        *table.shape, embeddings_initializer="zeros", trainable=False, dtype="float32"
+    )
+    return _apply(layer, places, [table])
+
+
+def _once(numbers):
+    """The distinct numbers of each row (n, T), with zeros in place of the others."""
+    numbers = ops.sort(numbers, axis=1)
+    is_new = ops.not_equal(numbers[:, 1:], numbers[:, :-1])
+    return ops.concatenate([numbers[:, :1], ops.where(is_new, numbers[:, 1:], 0)], axis=1)
 
 
 def _apply(layer, x, arrays):

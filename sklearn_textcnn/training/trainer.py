@@ -23,16 +23,20 @@ _idle_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Documents:
-    """Ids (n, T), targets (n, n_outputs) and weights (n,)."""
+    """Ids (n, T), targets (n, n_outputs), weights (n,) and offsets of the logits (as targets)."""
 
     ids: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
+    offsets: np.ndarray
 
 
 @dataclass(frozen=True)
 class Options:
-    """The parameters of `TextCNNClassifier` that are about training, under their names."""
+    """The parameters of `TextCNNClassifier` that are about training, under their names.
+
+    `network_share` is what the network's logits are multiplied by in validation.
+    """
 
     optimizer: object
     learning_rate: float
@@ -40,6 +44,8 @@ class Options:
     epochs: int
     dropout: float
     token_dropout: float
+    average: float
+    network_share: float
     max_norm: float | None
     l2: float
     label_smoothing: float
@@ -242,9 +248,9 @@ class KerasNetwork(BaseWrapper):
         """Set by callbacks."""
         return self.model_.stop_training
 
-    def step(self, tokens, index, targets, weights, dropout):
-        """Train on one batch; return the sums that `FusedNetwork.step` names."""
-        return self._train_step(tokens, index, targets, weights, dropout).numpy()
+    def step(self, *batch):
+        """Train on one batch; parameters and result are those of `FusedNetwork.step`."""
+        return self._train_step(*batch).numpy()
 
     def logits(self, tokens, index):
         """Logits of a batch, (n, n_outputs)."""
@@ -279,12 +285,12 @@ def _compiled_steps(network, hits):
 
     dropout = [tf.TensorSpec((None, None), tf.float32)] * len(network.dense_kernels)
 
-    @tf.function(input_signature=[*ids, *answers, dropout], autograph=False)
-    def train_step(tokens, index, targets, weights, dropout):
+    @tf.function(input_signature=[*ids, answers[0], *answers, dropout], autograph=False)
+    def train_step(tokens, index, offsets, targets, weights, dropout):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             rows = network.trained_rows(tokens)
             tape.watch([v.value for v in others] + ([] if rows is None else [rows]))
-            logits = network.logits(rows, tokens, index, dropout)
+            logits = network.logits(rows, tokens, index, dropout) + offsets
             losses = network.loss.call(targets, logits) * weights  # (n,)
             penalty = network.penalty()
             objective = tf.reduce_sum(losses) / tf.cast(tf.size(weights), tf.float32) + penalty

