@@ -53,7 +53,8 @@ def tf_idf(longest):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("longest", [1, 2])
 @pytest.mark.parametrize("n_outputs", [1, 3])
-def test_machine_is_that_of_scikit_learn(n_outputs, longest, weighted):
+def test_machine_is_that_of_scikit_learn(n_outputs, longest, weighted, monkeypatch):
+    monkeypatch.setattr(_linear, "TRAINING_BLOCK", 50)  # fewer than there are
     ids, targets = corpus(n_outputs=n_outputs)
     weights = np.random.default_rng(1).uniform(0.1, 3, len(ids)) if weighted else np.ones(len(ids))
     linear, _ = fit(ids, targets, weights, longest)
