@@ -90,7 +90,8 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Share of tokens replaced by the unknown token in training, in [0, 1).
     average : float, default=0.5
         Share of the epochs, the last ones, whose final weights are averaged [4]_, in [0, 1]; 0: the
-        weights of the last epoch. Without effect in `partial_fit` and with `early_stopping`.
+        weights of the last epoch. Without effect in `partial_fit`, with `early_stopping`, and when
+        a callback stops the training.
     max_norm : float or None, default=None
         Limit on the Euclidean norm of each class's weight vector in the output layer (3 in [1]_).
     l2 : float, default=0.0

@@ -821,21 +821,25 @@ def after_epochs():
     return fit
 
 
-def test_average_of_epochs_that_a_callback_leaves_over(keras):
+def test_a_callback_that_stops_training_decides_about_the_weights(keras):
     class Stop(keras.callbacks.Callback):
-        def __init__(self, last):
+        def __init__(self, after):
             super().__init__()
-            self.last = last
+            self.after = after
 
         def on_epoch_end(self, epoch, logs=None):
-            self.model.stop_training = epoch + 1 == self.last
+            self.model.stop_training = epoch + 1 == self.after
 
-    # the last three of five would count
-    each = [small(average=0, epochs=n, callbacks=[Stop(9)]).fit(IDS, CLASSES) for n in (2, 3, 4)]
-    for last, averaged in ((2, each[:1]), (4, each[1:])):
-        stopped = small(epochs=5, callbacks=[Stop(last)]).fit(IDS, CLASSES)
-        assert stopped.n_iter_ == last
-        assert_weights(stopped, mean_of(averaged))
+    stopped = small(average=1, epochs=5, callbacks=[Stop(4)]).fit(IDS, CLASSES)
+    assert stopped.n_iter_ == 4
+    last = small(average=0, epochs=4, callbacks=[Stop(9)]).fit(IDS, CLASSES)
+    assert same_weights(stopped, last)
+
+
+def test_going_on_with_another_linear_part_is_refused():
+    model = small(warm_start=True, epochs=1).fit(IDS, CLASSES)
+    with pytest.raises(ValueError, match="linear_ngrams 0 now, 2 before"):
+        model.set_params(linear_ngrams=0).fit(IDS, CLASSES)
 
 
 def test_early_stopping_and_streams_have_no_average(noisy_validation):

@@ -70,6 +70,8 @@ def run(network, callbacks, documents, validation, n_ids, options, rng):
         if bar:
             bar.close()
     callbacks.on_train_end(logs)
+    if network.stop_training:
+        average.weights = None  # a callback has decided, perhaps put back the weights of its choice
     return best_weights or average.weights or network.export(n_ids), history, best_epoch
 
 
@@ -77,7 +79,7 @@ class _Average:
     """Mean of the weights after each of the last epochs (Izmailov et al. 2018)."""
 
     def __init__(self, share, n_epochs):
-        n_averaged = int(np.ceil(share * n_epochs))
+        n_averaged = int(np.ceil(share * n_epochs - 1e-9))  # 0.07 * 100 is above 7
         # the mean of one is what it is without
         self.first = n_epochs - n_averaged if n_averaged > 1 else n_epochs
         self.weights, self.n = None, 0
