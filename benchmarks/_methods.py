@@ -2,16 +2,14 @@
 
 import os
 import re
-import tempfile
 from functools import cache, partial
 from itertools import product
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import fasttext
 import keras
 import numpy as np
 from _common import seconds
+from _fasttext import FastText
 from _linear import LINEAR, tuned
 from joblib import Parallel, delayed
 from scikeras.wrappers import KerasClassifier
@@ -135,35 +133,13 @@ def linear(name, corpus, rows, seed):
     return fitted(pipeline, X, y, chosen)
 
 
-class FastText:
-    """fastText of words and pairs, with fit and predict."""
-
-    def __init__(self, lr, epoch):
-        # one thread: several give another model every time
-        self.params = {"lr": lr, "epoch": epoch, "wordNgrams": 2, "thread": 1, "verbose": 0}
-
-    def fit(self, X, y):
-        self.classes, targets = np.unique(y, return_inverse=True)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "train.txt"
-            lines = (
-                f"__label__{target} {words(text)}\n"
-                for text, target in zip(X, targets, strict=True)
-            )
-            path.write_text("".join(lines), encoding="utf-8")
-            self.model = fasttext.train_supervised(str(path), **self.params)
-
-    def predict(self, X):
-        # a list, because predicting a single string breaks on NumPy 2
-        labels, _ = self.model.predict([words(text) for text in X])
-        # a document without tokens gets no label
-        targets = [int(label[0].removeprefix("__label__")) if label else 0 for label in labels]
-        return self.classes[targets]
-
-
 def words(text):
     """Lower case, punctuation apart and all on one line, as in fastText's tutorial."""
     return " ".join(re.findall(r"\w+|[^\w\s]", text.lower()))
+
+
+# one thread: several give another model every time
+OneThreadFastText = partial(FastText, words, wordNgrams=2, thread=1)
 
 
 def fast_text(corpus, rows, seed):
@@ -172,14 +148,14 @@ def fast_text(corpus, rows, seed):
     grid = list(product((0.1, 0.5, 1.0), (5, 25)))
 
     def score(lr, epoch):
-        model = FastText(lr, epoch)
+        model = OneThreadFastText(lr=lr, epoch=epoch)
         model.fit(X_train, y_train)
         return accuracy_score(y_inner, model.predict(X_inner))
 
     # threads do: fastText lets go of the interpreter while it trains
     scores = Parallel(n_jobs=-1, prefer="threads")(delayed(score)(*params) for params in grid)
     lr, epoch = grid[int(np.argmax(scores))]
-    return fitted(FastText(lr, epoch), X, y, f"lr={lr:g}, epoch={epoch}")
+    return fitted(OneThreadFastText(lr=lr, epoch=epoch), X, y, f"lr={lr:g}, epoch={epoch}")
 
 
 OURS, DISTILLED = "ours", "ours + distilled"

@@ -11,12 +11,8 @@ import tempfile
 from pathlib import Path
 
 import joblib
-import numpy as np
-from _common import HERE, Report, alternate, at_least, load_corpus, parse_arguments
-from _networks import scikeras_textcnn, textcnn
-from sklearn.pipeline import make_pipeline
-
-from sklearn_textcnn import TextVectorizerTransformer
+from _common import HERE, Report, alternate, at_least, parse_arguments
+from _pipelines import trained_on_mr
 
 FLOORS = {"load and classify: scikeras / ours": at_least(4)}
 TARGETS = {"load and classify: scikeras / ours": at_least(5)}
@@ -30,18 +26,12 @@ print(joblib.load(sys.argv[1]).predict([sys.argv[2]])[0])
 def main():
     arguments = parse_arguments(__doc__)
     report = Report(__doc__, arguments, FLOORS, TARGETS)
-    texts, labels = load_corpus(arguments.data, "mr/all", 500 if arguments.quick else None)
-    vectorizer = TextVectorizerTransformer()
-    ids = vectorizer.fit_transform(texts)
-    models = {
-        "ours": textcnn(epochs=1, random_state=0).fit(ids, labels),
-        "scikeras": scikeras_textcnn(ids.n_ids, 2).fit(np.asarray(ids), labels),
-    }
+    texts, labels, _, pipelines = trained_on_mr(arguments)
     with tempfile.TemporaryDirectory() as folder:
         contenders, rows = {}, []
-        for name, classifier in models.items():
+        for name, pipeline in pipelines.items():
             path = Path(folder) / f"{name}.joblib"
-            joblib.dump(make_pipeline(vectorizer, classifier), path)
+            joblib.dump(pipeline, path)
             contenders[name] = process(path, texts[0], set(labels))
             rows.append({"contender": name, "file MB": path.stat().st_size / 1e6})
         alternate(contenders, 1)  # fills the file cache

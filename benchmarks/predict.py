@@ -9,11 +9,8 @@ Both networks are trained for one epoch.
 import itertools
 
 import numpy as np
-from _common import Report, alternate, at_least, at_most, load_corpus, medians, parse_arguments
-from _networks import scikeras_textcnn, textcnn
-from sklearn.pipeline import make_pipeline
-
-from sklearn_textcnn import TextVectorizerTransformer
+from _common import Report, alternate, at_least, at_most, medians, parse_arguments
+from _pipelines import trained_on_mr
 
 FLOORS = {
     "corpus: Keras / ours": at_least(4),
@@ -29,15 +26,11 @@ TARGETS = {
 def main():
     arguments = parse_arguments(__doc__)
     report = Report(__doc__, arguments, FLOORS, TARGETS)
-    texts, labels = load_corpus(arguments.data, "mr/all", 500 if arguments.quick else None)
-    vectorizer = TextVectorizerTransformer()
-    ids = vectorizer.fit_transform(texts)
-    ours = textcnn(epochs=1, random_state=0).fit(ids, labels)
-    theirs = scikeras_textcnn(ids.n_ids, 2).fit(np.asarray(ids), labels)
+    texts, _, ids, pipelines = trained_on_mr(arguments)
+    ours, theirs = pipelines["ours"], pipelines["scikeras"]
     rounds = 2 if arguments.quick else 15
-    corpus(report, ours, theirs.model_, ids, rounds)
-    pipelines = [make_pipeline(vectorizer, classifier) for classifier in (ours, theirs)]
-    one_document(report, *pipelines, texts, ids, 3 * rounds)
+    corpus(report, ours[-1], theirs[-1].model_, ids, rounds)
+    one_document(report, ours, theirs, texts, ids, 3 * rounds)
     report.finish()
 
 

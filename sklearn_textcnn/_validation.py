@@ -416,7 +416,6 @@ def describe_network(estimator, vector_dim, n_outputs):
         "activation": estimator.activation,
         "hidden_units": _ints(estimator, "hidden_units", may_be_empty=True),
         "n_outputs": int(n_outputs),
-        "linear_ngrams": int(estimator.linear_ngrams),
     }
 
 

@@ -605,7 +605,8 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             optimizer_state=optimizer_state,
             keep_optimizer_state=keeps_on,
         )
-        self._architecture, self._linear = architecture, linear
+        self._architecture = architecture
+        self._linear, self._linear_ngrams = linear, int(self.linear_ngrams)
         self._weights = initialization.share_unknown_row(result.weights, known)
         self._known = known
         self._random_stream_state = rng.bit_generator.state
@@ -651,7 +652,10 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         seen = counts > 0
         seen[:2] = True
         if going_on:
-            refuse_other_network(architecture, self._architecture)
+            refuse_other_network(
+                architecture | {"linear_ngrams": self.linear_ngrams},
+                self._architecture | {"linear_ngrams": self._linear_ngrams},
+            )
             start = partial(
                 initialization.with_new_rows,
                 self._weights,

@@ -51,19 +51,25 @@ def tensorflow_chatter_withheld():
                     os.write(2, line)
 
 
+def thread_limit():
+    """Threads that joblib or a batch system gives this process, None without a limit."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return int(limit) if limit.isdigit() and int(limit) else None
+
+
 def limit_threads_in_worker(tf):
     """Hold TensorFlow to the number of threads that joblib gives a worker process.
 
     ``OMP_NUM_THREADS`` alone caps only the products; an explicit ``TF_NUM_*`` setting wins.
     """
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    if not limit.isdigit() or int(limit) == 0:
+    limit = thread_limit()
+    if limit is None:
         return
     try:
         if "TF_NUM_INTRAOP_THREADS" not in os.environ:
-            tf.config.threading.set_intra_op_parallelism_threads(int(limit))
+            tf.config.threading.set_intra_op_parallelism_threads(limit)
         if "TF_NUM_INTEROP_THREADS" not in os.environ:
-            tf.config.threading.set_inter_op_parallelism_threads(int(limit))
+            tf.config.threading.set_inter_op_parallelism_threads(limit)
     except RuntimeError:
         # somebody has already computed with TensorFlow in this process; its threads exist
         pass

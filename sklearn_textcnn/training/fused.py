@@ -16,6 +16,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
+from sklearn_textcnn.training._quiet import thread_limit
 from sklearn_textcnn.training.rules import BY_NAME
 
 # Window sums of a block of documents stay in the cache of a core.
@@ -398,7 +399,5 @@ class _Team:
 
 
 def _n_threads():
-    """The cores, or what joblib or a batch system gives this process."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
+    return min(cores, thread_limit() or cores)
