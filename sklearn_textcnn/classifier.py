@@ -12,7 +12,12 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_textcnn._linear import NETWORK_SHARE, OFFSET_SHARE, fit_linear, linear_logits
+from sklearn_textcnn._linear import (
+    NETWORK_SHARE,
+    NETWORK_SHARE_WITH_VECTORS,
+    fit_linear,
+    linear_logits,
+)
 from sklearn_textcnn._validation import (
     check_answers,
     check_callbacks,
@@ -99,16 +104,21 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     label_smoothing : float, default=0.0
         Share `s` of each target that is spread evenly: ``y * (1 - s) + s / n_classes``; with a
         sigmoid ``y * (1 - s) + s / 2``.
-    optimizer : {"adam", "adamw", "sgd", "adagrad", "rmsprop"} or Keras optimizer, default="adam"
-        Given by name, an update touches only the embedding rows in the batch. A Keras optimizer
-        class is called with `learning_rate`; an instance is copied for each fit and has its own
-        rate; both run as Keras wrote them.
+    optimizer : {"lazyadam", "adam", "adamw", "sgd", "adagrad", "rmsprop"} or Keras optimizer, \
+            default="lazyadam"
+        Given by name, a step touches only the embedding rows in the batch, and ends where Keras'
+        optimizer of that name does. "lazyadam" is Adam that leaves out what momentum would do to
+        the other rows: rare tokens move less, and stay nearer to their pretrained vectors. A Keras
+        optimizer class is called with `learning_rate`; an instance is copied for each fit and has
+        its own rate; both run as Keras wrote them.
     learning_rate : float, default=0.001
         Step size of the optimizer.
     batch_size : int, default=64
         Documents per training step.
-    epochs : int, default=12
-        Most passes over the training documents.
+    epochs : int or "auto", default="auto"
+        Most passes over the training documents. "auto": 25 for up to 500 documents and fewer the
+        more there are, ``round(25 * (500 / n_samples) ** 0.3)``, so 10 for 10,000 and 5 for
+        100,000, at least 3.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the documents, or use `X_val`, stop once their loss has
         not fallen for `patience` epochs, and keep the weights of the best epoch.
@@ -218,12 +228,12 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         "l2": [Interval(Real, 0, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [
-            StrOptions({"adam", "adamw", "sgd", "adagrad", "rmsprop"}),
+            StrOptions({"lazyadam", "adam", "adamw", "sgd", "adagrad", "rmsprop"}),
             HasMethods(["update_step", "get_config"]),
         ],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -254,10 +264,10 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         max_norm=None,
         l2=0.0,
         label_smoothing=0.0,
-        optimizer="adam",
+        optimizer="lazyadam",
         learning_rate=0.001,
         batch_size=64,
-        epochs=12,
+        epochs="auto",
         early_stopping=False,
         validation_fraction=0.1,
         patience=3,
@@ -502,7 +512,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             self._multilabel,
             self.dropout,
             self._linear,
-            NETWORK_SHARE,
+            self._network_share,
         )
 
     def _refuse_partial_fit(self):
@@ -577,14 +587,16 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         if not hasattr(self, "_weights") or optimizer != self.optimizer:
             optimizer_state = None
         architecture, start, known = self._starting_point(ids, targets.shape[1], n_ids, rng)
-        linear, offsets = self._linear_part(documents, len(known), rng, partial)
+        linear = self._linear_part(documents, len(known), rng, partial)
         if validation is not None:
-            of_validation = self._offsets(linear, validation[0], targets.shape[1])
+            added = None if linear is None else linear_logits(linear, validation[0])
             # as in prediction: what training has not met is unknown
             val_ids = np.where(validation[0] < len(known), validation[0], 1)
-            validation = np.where(known[val_ids], val_ids, 1), *validation[1:], of_validation
+            validation = np.where(known[val_ids], val_ids, 1), *validation[1:], added
         options = {name: getattr(self, name) for name in _TRAINING_OPTIONS}
-        options["network_share"] = 1.0 if linear is None else NETWORK_SHARE
+        options["network_share"] = self._network_share
+        if self.epochs == "auto":
+            options["epochs"] = _enough_epochs(len(ids))
         options["callbacks"] = check_callbacks(self)
         if partial:
             options |= {"epochs": 1, "verbose": 0, "average": 0}
@@ -598,7 +610,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             start,
             len(known),
             self._multilabel,
-            Documents(ids, targets, weights, offsets),
+            Documents(ids, targets, weights),
             None if validation is None else Documents(*validation),
             Options(**options),
             rng,
@@ -616,20 +628,14 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             _optimizer_states[self] = self.optimizer, result.optimizer_state
 
     def _linear_part(self, documents, n_ids, rng, partial):
-        """The linear part, None without one, and what it adds in training."""
+        """The linear part; None without one."""
         ids, targets, weights = documents
-        if hasattr(self, "_weights") or partial or not self.linear_ngrams:
-            linear = vars(self).get("_linear")
-            return linear, OFFSET_SHARE * self._offsets(linear, ids, targets.shape[1])
+        if partial:
+            return vars(self).get("_linear")
+        if not self.linear_ngrams:
+            return None
         one_of = targets.shape[1] > 1 and not self._multilabel
-        linear, held_out = fit_linear(ids, targets, weights, n_ids, self.linear_ngrams, one_of, rng)
-        return linear, OFFSET_SHARE * held_out
-
-    @staticmethod
-    def _offsets(linear, ids, n_outputs):
-        if linear is None:
-            return np.zeros((len(ids), n_outputs), dtype=np.float32)
-        return linear_logits(linear, ids).astype(np.float32)
+        return fit_linear(ids, targets, weights, n_ids, self.linear_ngrams, one_of, rng)
 
     def _starting_point(self, ids, n_outputs, n_ids, rng):
         """Architecture, what makes the first weights, and which ids have a row of their own."""
@@ -645,6 +651,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         elif self.word_vectors is not None:
             vectors, known = self._read_word_vectors(n_ids)
             dim = vectors.shape[1]
+        if not going_on:
+            pretrained = self.word_vectors is not None
+            self._network_share = NETWORK_SHARE_WITH_VECTORS if pretrained else NETWORK_SHARE
         architecture = describe_network(self, dim, n_outputs)
         counts = np.bincount(ids.ravel(), minlength=len(known))
         if vectors is not None:
@@ -707,7 +716,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         logits = self._forward().logits(X)
         if self._linear is None:
             return logits
-        return (NETWORK_SHARE * logits + linear_logits(self._linear, X)).astype(np.float32)
+        return (self._network_share * logits + linear_logits(self._linear, X)).astype(np.float32)
 
     def _forward(self):
         entry = _forwards.get(self)
@@ -723,6 +732,11 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.multi_class = True
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _enough_epochs(n_samples):
+    """Passes after which more gain nothing: many over few documents, few over many."""
+    return max(round(25 * (500 / max(n_samples, 500)) ** 0.3), 3)
 
 
 def _taken(arrays, rows):

@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import joblib
@@ -25,7 +26,12 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from sklearn_textcnn import TextCNNClassifier, TextVectorizerTransformer, TokenIds, WordVectors
 from sklearn_textcnn import classifier as classifier_module
-from sklearn_textcnn._linear import NETWORK_SHARE, OFFSET_SHARE, fit_linear, linear_logits
+from sklearn_textcnn._linear import (
+    NETWORK_SHARE,
+    NETWORK_SHARE_WITH_VECTORS,
+    fit_linear,
+    linear_logits,
+)
 from sklearn_textcnn._validation import held_out_split
 
 IDS, CLASSES = keyword_ids()
@@ -316,15 +322,19 @@ def windows_by_hand(model, ids):
 
 def linear_by_hand(linear, ids):
     """Logits of the linear part for one document, n-gram by n-gram."""
-    tokens, pairs = linear["tokens"].astype(float), linear["pairs"].tolist()
-    ids = [token if token < len(tokens) else 0 for token in ids.tolist()]
-    rows = [tokens[token] for token in set(ids) if token > 1]
-    for left, right in set(itertools.pairwise(ids)):
-        if left > 1 and right > 1 and left * len(tokens) + right in pairs:
-            place = pairs.index(left * len(tokens) + right)
-            rows.append(linear["pair_rows"][place + 1].astype(float))
-    *weights, squares = np.sum(rows, axis=0) if rows else np.zeros(tokens.shape[1])
-    return np.array(weights) / np.sqrt(squares or 1) + linear["intercept"]
+    table, pairs = linear["rows"].astype(float), linear["pairs"].tolist()
+    n_ids = len(table) - len(pairs)
+    ids = [token if token < n_ids else 0 for token in ids.tolist()]
+    features = [token for token in ids if token > 1]
+    for left, right in itertools.pairwise(ids):
+        if left > 1 and right > 1 and left * n_ids + right in pairs:
+            features.append(n_ids + pairs.index(left * n_ids + right))
+    total, squares = np.zeros(table.shape[1] - 1), 0.0
+    for feature, count in Counter(features).items():
+        *weights, square = table[feature]
+        total += (1 + np.log(count)) * np.array(weights)
+        squares += (1 + np.log(count)) ** 2 * square
+    return total / np.sqrt(squares or 1) + linear["intercept"]
 
 
 @pytest.mark.parametrize("linear_ngrams", [0, 1, 2])
@@ -884,7 +894,7 @@ def awkward():
 def test_linear_part_of_the_keras_model(name, linear_ngrams, awkward):
     ids, y = DATA[name]
     model = small(linear_ngrams=linear_ngrams, epochs=3).fit(ids, y)
-    assert len(model._linear["tokens"]) == 50
+    assert len(model._linear["rows"]) - len(model._linear["pairs"]) == 50
     assert (len(model._linear["pairs"]) > 20) == (linear_ngrams == 2)
     awkward = padded(awkward, ids.shape[1] - awkward.shape[1])
 
@@ -922,7 +932,7 @@ def test_documents_of_unknown_tokens(linear_ngrams):
     """Nothing for the linear part to learn from."""
     ids = np.array(IDS > 0, dtype=int)
     model = small(linear_ngrams=linear_ngrams, epochs=1).fit(ids, CLASSES)
-    assert not model._linear["tokens"].any()
+    assert not model._linear["rows"].any()
     assert model.predict_proba(ids).shape == (96, 3)
 
 
@@ -948,14 +958,8 @@ def test_what_only_pairs_decide():
     assert scores[1] > 0.95
 
 
-def test_network_learns_beside_the_linear_part():
-    """Of what the linear part is sure of, little is left to learn."""
-    models = [small(linear_ngrams=n, epochs=3).fit(IDS, CLASSES) for n in (0, 2)]
-    first_losses = [model.history_["loss"][0] for model in models]
-    assert first_losses[1] < 0.7 * first_losses[0]
-    sizes = [np.abs(model._forward().logits(IDS)).mean() for model in models]
-    assert sizes[1] < 0.8 * sizes[0]
-    # pairs of three tokens are beyond the linear part: those are what the network adds
+def test_network_adds_to_the_linear_part():
+    """Pairs are beyond a linear part of tokens, and beyond a network of windows of one token."""
     train, test = pairs_in_order(200, seed=0), pairs_in_order(200, seed=1)
     scores = [
         small(kernel_sizes=k, linear_ngrams=1, epochs=20).fit(*train).score(*test) for k in (1, 2)
@@ -967,67 +971,59 @@ def test_network_learns_beside_the_linear_part():
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("name", DATA)
 def test_loss_beside_the_linear_part(name, smoothing):
-    """A share of the linear part counts in training; one of the network in what comes after."""
+    """In training that of the network alone, on validation documents that of the answers."""
     ids, y = DATA[name]
     y = y.copy()
     y[::4] = np.roll(y, 1, axis=0)[::4]  # what is easy has losses of nearly nothing
     model = small(**WARM).fit(ids, y)
     model.set_params(**STANDSTILL, label_smoothing=smoothing)
     model.fit(ids, y, X_val=ids[:50], y_val=y[:50])
-    in_training = model._forward().logits(ids) + OFFSET_SHARE * linear_logits(model._linear, ids)
-    expected = loss_of_logits(in_training, y, smoothing=smoothing)
+    expected = loss_of_logits(model._forward().logits(ids), y, smoothing=smoothing)
     assert model.history_["loss"] == [pytest.approx(expected, rel=1e-4)]
     expected = loss_by_hand(model, ids[:50], y[:50])
     assert model.history_["val_loss"] == [pytest.approx(expected, rel=1e-4)]
 
 
-def test_first_training_adds_what_others_say_of_a_document(train_calls, monkeypatch):
-    """A machine that has seen a document is surer of it than of a new one."""
+def test_linear_part_has_not_seen_what_is_held_out(train_calls, monkeypatch):
     received = []
 
-    def recording(ids, targets, *rest):
-        linear, held_out = fit_linear(ids, targets, *rest)
-        received.append((ids, held_out))
-        return linear, held_out
+    def recording(ids, *rest):
+        received.append(ids)
+        return fit_linear(ids, *rest)
 
     monkeypatch.setattr(classifier_module, "fit_linear", recording)
-    noise = np.random.default_rng(0).permutation(CLASSES)
-    model = small(epochs=1, early_stopping=True).fit(IDS, noise)
+    model = small(epochs=1, early_stopping=True).fit(IDS, CLASSES)
     ((documents, validation, _),) = train_calls
-    ((ids, held_out),) = received
-    np.testing.assert_array_equal(documents.ids, ids)  # without those held out
-    np.testing.assert_allclose(documents.offsets, OFFSET_SHARE * held_out, atol=1e-6)
-    assert len(ids) == 86
-    seen = linear_logits(model._linear, documents.ids)
-    assert (seen.argmax(axis=1) == documents.targets.argmax(axis=1)).mean() > 0.9
-    assert (documents.offsets.argmax(axis=1) == documents.targets.argmax(axis=1)).mean() < 0.6
-    # these the machine has not seen anyway
+    np.testing.assert_array_equal(documents.ids, received[0])
+    assert len(received[0]) == 86
+    assert documents.added is None
     np.testing.assert_allclose(
-        validation.offsets, linear_logits(model._linear, validation.ids), atol=1e-6
+        validation.added, linear_logits(model._linear, validation.ids), atol=1e-6
     )
-    # from then on the machine is there
-    model.set_params(warm_start=True, early_stopping=False).fit(IDS, noise)
-    assert len(received) == 1
-    np.testing.assert_allclose(
-        train_calls[1][0].offsets, OFFSET_SHARE * linear_logits(model._linear, IDS), atol=1e-6
-    )
+    # nor when training goes on
+    model.set_params(warm_start=True).fit(IDS, CLASSES)
+    np.testing.assert_array_equal(train_calls[1][0].ids, received[1])
 
 
-def test_linear_part_stays_in_later_calls():
-    """Whatever they bring: other documents, ids that are new."""
+def test_linear_part_in_later_calls():
+    """It stays in `partial_fit`, and is that of the new documents after a further `fit`."""
     low = IDS.max(axis=1) < 48
     model = small(warm_start=True, average=0, token_dropout=0).fit(IDS[low], CLASSES[low])
     before = copy.deepcopy(model)
-    for call in (model.fit, model.partial_fit):
+    for call, n_ids in (model.partial_fit, 48), (model.fit, 50):
         call(IDS, CLASSES)
         assert not np.array_equal(model._weights["dense_kernels"], before._weights["dense_kernels"])
-        assert [len(model._known), len(model._linear["tokens"])] == [50, 48]
-        for now, then in zip(model._linear.values(), before._linear.values(), strict=True):
-            np.testing.assert_array_equal(now, then)
-    np.testing.assert_allclose(model.to_keras()(NEW_IDS), model.predict_proba(NEW_IDS), atol=1e-5)
-    # a fit from scratch makes another one
-    model.set_params(warm_start=False).fit(IDS, CLASSES)
-    assert len(model._linear["tokens"]) == 50
+        linear = model._linear
+        assert [len(model._known), len(linear["rows"]) - len(linear["pairs"])] == [50, n_ids]
+        np.testing.assert_allclose(
+            model.to_keras()(NEW_IDS), model.predict_proba(NEW_IDS), atol=1e-5
+        )
+        if n_ids == 48:
+            for now, then in zip(linear.values(), before._linear.values(), strict=True):
+                np.testing.assert_array_equal(now, then)
+    twin = small(epochs=1).fit(IDS, CLASSES)
+    of_both = [linear_logits(m._linear, IDS).ravel() for m in (model, twin)]
+    assert np.corrcoef(of_both)[0, 1] > 0.99
 
 
 def test_stream_has_no_linear_part():
@@ -1046,8 +1042,6 @@ def test_copies_with_the_linear_part(awkward):
     np.testing.assert_array_equal(twin.predict_proba(awkward), model.predict_proba(awkward))
     assert clone(model).get_params() == model.get_params()
     assert same_weights(clone(model).fit(IDS, CLASSES), model)
-    twin.fit(IDS, CLASSES)
-    assert all(np.array_equal(twin._linear[name], array) for name, array in model._linear.items())
 
 
 def test_plain_network_has_no_linear_part():
@@ -1224,10 +1218,29 @@ def test_warm_start_goes_on_from_the_state_of_the_optimizer():
 
 
 def test_warm_start_from_the_weights_at_hand():
-    model = small(**WARM).fit(IDS, CLASSES)
+    model = small(**WARM, linear_ngrams=0).fit(IDS, CLASSES)
     before = copy.deepcopy(model)
     model.set_params(**STANDSTILL).fit(IDS, CLASSES)
     assert same_weights(model, before)
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_network_with_word_vectors_has_a_larger_say(pretrained):
+    vectors = np.random.default_rng(0).normal(size=(50, 8)) if pretrained else None
+    model = small(word_vectors=vectors, epochs=1).fit(IDS, CLASSES)
+    share = NETWORK_SHARE_WITH_VECTORS if pretrained else NETWORK_SHARE
+    expected = share * model._forward().logits(IDS) + linear_logits(model._linear, IDS)
+    np.testing.assert_allclose(model.decision_function(IDS), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("n_samples", "epochs"), [(10, 25), (500, 25), (9600, 10), (10**6, 3)])
+def test_epochs_by_themselves(n_samples, epochs):
+    assert classifier_module._enough_epochs(n_samples) == epochs
+
+
+def test_epochs_by_default():
+    model = small(epochs="auto").fit(IDS, CLASSES)
+    assert model.n_iter_ == 25
 
 
 def test_cold_start_repeats_itself(three):

@@ -5,10 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.sparse import hstack
 from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.metrics import log_loss
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from sklearn_textcnn import _linear
@@ -44,40 +46,75 @@ def pairs_of(row):
 
 
 def tf_idf(longest):
-    """Binary TF-IDF of tokens and of pairs."""
-    words = CountVectorizer(analyzer=lambda row: [str(t) for t in row if t > 1], binary=True)
-    pairs = CountVectorizer(analyzer=pairs_of, binary=True)
-    return make_pipeline(make_union(*(words, pairs)[:longest]), TfidfTransformer())
+    """Sublinear TF-IDF of tokens and of pairs, pairs with less weight."""
+    words = CountVectorizer(analyzer=lambda row: [str(t) for t in row if t > 1])
+    pairs = CountVectorizer(analyzer=pairs_of)
+
+    def inverse(counts):
+        return TfidfTransformer(sublinear_tf=True, norm=None).fit(counts)
+
+    class Weighted(TransformerMixin, BaseEstimator):
+        def fit(self, ids, y=None):
+            self.parts = [part.fit(ids) for part in (words, pairs)[:longest]]
+            self.inverse = [inverse(part.transform(ids)) for part in self.parts]
+            return self
+
+        def transform(self, ids):
+            blocks = [
+                weight * tfidf.transform(part.transform(ids))
+                for weight, part, tfidf in zip(
+                    (1, _linear.PAIR_WEIGHT), self.parts, self.inverse, strict=False
+                )
+            ]
+            return normalize(hstack(blocks, format="csr"))
+
+    return Weighted()
+
+
+def ratios(features, is_in, weights):
+    """Naive Bayes log-count ratios, feature by feature."""
+    there = features.toarray() > 0
+    counts = [1 + (weights[rows, None] * there[rows]).sum(axis=0) for rows in (is_in, ~is_in)]
+    return np.log(counts[0] / counts[0].sum()) - np.log(counts[1] / counts[1].sum())
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("longest", [1, 2])
 @pytest.mark.parametrize("n_outputs", [1, 3])
-def test_machine_is_that_of_scikit_learn(n_outputs, longest, weighted, monkeypatch):
+def test_machines_are_those_of_scikit_learn(n_outputs, longest, weighted, monkeypatch):
     monkeypatch.setattr(_linear, "TRAINING_BLOCK", 50)  # fewer than there are
+    monkeypatch.setattr(_linear, "TOLERANCE", 1e-8)
     ids, targets = corpus(n_outputs=n_outputs)
     weights = np.random.default_rng(1).uniform(0.1, 3, len(ids)) if weighted else np.ones(len(ids))
-    linear, _ = fit(ids, targets, weights, longest)
-    features = tf_idf(longest).fit(ids)
-    y = targets.argmax(axis=1) if n_outputs > 1 else targets[:, 0]
-    machine = LinearSVC(random_state=0, tol=1e-8, max_iter=100_000)
-    machine.fit(features.transform(ids), y, weights)
+    tfidf = tf_idf(longest).fit(ids)
+    features = tfidf.transform(ids)
     new_ids, _ = corpus(n_outputs=n_outputs, seed=1)
-    decisions = machine.decision_function(features.transform(new_ids)).reshape(len(new_ids), -1)
-    logits = linear_logits(linear, new_ids)
-    scale = np.linalg.lstsq(decisions.reshape(-1, 1), logits.ravel())[0]
-    assert scale > 0.5
-    # the machine stops within a tolerance, at a place that depends on the order of its steps
-    np.testing.assert_allclose(logits / scale, decisions, atol=5e-3)
+    new_features = tfidf.transform(new_ids)
+    decisions = np.empty((2, len(new_ids), n_outputs))
+    for output in range(n_outputs):
+        is_in = targets[:, output] == 1
+        for i, factors in enumerate((1, ratios(features, is_in, weights))):
+            machine = LinearSVC(C=_linear.PENALTY, random_state=0, tol=1e-8, max_iter=100_000)
+            machine.fit(features.multiply(factors).tocsr(), is_in, weights)
+            new = new_features.multiply(factors).tocsr()
+            decisions[i, :, output] = machine.decision_function(new)
+    logits = linear_logits(fit(ids, targets, weights, longest), new_ids)
+    factors = np.linalg.lstsq(decisions.reshape(2, -1).T, logits.ravel())[0]
+    assert (factors > -1e-2).all()
+    assert factors.sum() > 0.5
+    # a machine stops within a tolerance, at a place that depends on the order of its steps
+    np.testing.assert_allclose(np.tensordot(factors, decisions, 1), logits, atol=5e-3)
 
 
-def test_several_labels_are_machines_of_their_own():
+def test_several_labels_are_machines_of_their_own(monkeypatch):
+    # with one machine there is one factor, and it alone differs
+    monkeypatch.setattr(_linear, "MACHINES", _linear.MACHINES[:1])
     ids, targets = corpus()
     both = np.concatenate([targets[:, :1], 1 - targets[:, 1:2]], axis=1)
-    linear, _ = fit(ids, both, one_of=False)
+    linear = fit(ids, both, one_of=False)
     logits = linear_logits(linear, ids)
     for label in (0, 1):
-        alone, _ = fit(ids, both[:, label : label + 1])
+        alone = fit(ids, both[:, label : label + 1])
         found = linear_logits(alone, ids)[:, 0]
         assert np.corrcoef(logits[:, label], found)[0, 1] > 0.9999
 
@@ -85,29 +122,28 @@ def test_several_labels_are_machines_of_their_own():
 def test_features(monkeypatch):
     ids = np.array([[5, 6, 5, 6], [5, 6, 0, 7], [7, 1, 5, 8], [9, 0, 0, 0]], dtype=np.int32)
     targets = np.array([[1], [1], [0], [0]], dtype=np.float32)
-    linear, _ = fit(ids, targets, n_ids=12)
+    linear = fit(ids, targets, n_ids=12)
     assert linear["pairs"].tolist() == [5 * 12 + 6, 5 * 12 + 8, 6 * 12 + 5]
-    assert linear["pair_rows"].shape == (4, 2)
-    assert not linear["pair_rows"][0].any()
-    squares = linear["tokens"][:, -1]
-    np.testing.assert_array_equal(squares.nonzero()[0], [5, 6, 7, 8, 9])
+    assert linear["rows"].shape == (12 + 3, 2)
+    squares = linear["rows"][:, -1]
+    np.testing.assert_array_equal(squares.nonzero()[0], [5, 6, 7, 8, 9, 12, 13, 14])
     in_documents = {5: 3, 6: 2, 7: 2, 8: 1, 9: 1}
     for token, count in in_documents.items():
         assert squares[token] == pytest.approx((np.log(5 / (1 + count)) + 1) ** 2)
-    assert linear["pair_rows"][1, -1] == pytest.approx((np.log(5 / 3) + 1) ** 2)
-    only_tokens, _ = fit(ids, targets, longest=1, n_ids=12)
-    assert len(only_tokens["pairs"]) == 0
+    of_pair = _linear.PAIR_WEIGHT * (np.log(5 / 3) + 1)
+    assert squares[12] == pytest.approx(of_pair**2)
+    assert len(fit(ids, targets, longest=1, n_ids=12)["pairs"]) == 0
     # with too many of them, those that most documents hold
     monkeypatch.setattr(_linear, "MOST_PAIRS", 1)
-    few, _ = fit(ids, targets, n_ids=12)
+    few = fit(ids, targets, n_ids=12)
     assert few["pairs"].tolist() == [5 * 12 + 6]
-    np.testing.assert_allclose(few["pair_rows"][:, -1], linear["pair_rows"][:2, -1])
+    np.testing.assert_allclose(few["rows"][:, -1], squares[:13])
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2, 3])
 def test_logits_of_a_document_depend_on_it_alone(n_outputs):
     ids, targets = corpus(700, n_outputs=n_outputs)  # more than are looked up at a time
-    linear, _ = fit(ids, targets, one_of=False)
+    linear = fit(ids, targets, one_of=False)
     logits = linear_logits(linear, ids)
     for i in (0, 1, 255, 256, 699):
         np.testing.assert_array_equal(linear_logits(linear, ids[i : i + 1])[0], logits[i])
@@ -118,12 +154,12 @@ def test_logits_of_a_document_depend_on_it_alone(n_outputs):
 
 def test_what_is_no_feature_changes_nothing():
     ids, targets = corpus()
-    linear, _ = fit(ids, targets)
+    linear = fit(ids, targets)
     some = np.array([[4, 3, 0, 0, 0, 0]])
     expected = linear_logits(linear, some)
     strange = N_IDS - 1  # has a row, but no document held it
-    assert not linear["tokens"][strange].any()
-    for tail in ([0, 1], [0, strange], [0, N_IDS], [0, 2**31 - 2], [1, 1], [1, 0, 4]):
+    assert not linear["rows"][strange].any()
+    for tail in ([0, 1], [0, strange], [0, N_IDS], [0, 2**31 - 2], [1, 1], [1, 0, 1]):
         document = np.array([[4, 3, *tail, *[0] * (4 - len(tail))]])
         np.testing.assert_array_equal(linear_logits(linear, document), expected)
     nothing = linear_logits(linear, np.zeros((1, 3), dtype=int))
@@ -131,50 +167,66 @@ def test_what_is_no_feature_changes_nothing():
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])
-def test_logits_on_unseen_documents_fit_best(n_outputs):
-    ids, targets = corpus(300, n_outputs=n_outputs, noise=0.3)
-    weights = np.random.default_rng(1).uniform(0.1, 3, len(ids))
-    _, held_out = fit(ids, targets, weights)
+def test_factors_are_the_best_on_unseen_documents(n_outputs):
+    rng = np.random.default_rng(0)
+    targets = np.eye(3)[rng.integers(3, size=300)][:, :n_outputs]
+    clear, vague = (targets + noise * rng.normal(size=targets.shape) for noise in (0.7, 1.5))
+    nonsense = rng.normal(size=targets.shape) - 2 * targets
+    decisions, weights = np.array([clear, vague, nonsense]), rng.uniform(0.1, 3, 300)
+    factors = _linear._factors(decisions, targets, weights, n_outputs > 1)
+    assert factors[0] > factors[1] > 0
+    assert factors[2] >= 0
     y = targets.argmax(axis=1) if n_outputs > 1 else targets[:, 0]
 
-    def loss(logits):
-        p = softmax(logits, axis=1) if n_outputs > 1 else expit(logits[:, 0].astype(float))
+    def loss(factors):
+        logits = np.tensordot(factors, decisions, 1)
+        p = softmax(logits, axis=1) if n_outputs > 1 else expit(logits[:, 0])
         return log_loss(y, p, sample_weight=weights)
 
-    best = loss(held_out)
-    assert best < loss(0.8 * held_out)
-    assert best < loss(1.25 * held_out)
-    assert best < loss(0 * held_out) - 0.03
+    for i in range(2):
+        for times in (0.9, 1.1):
+            changed = factors.copy()
+            changed[i] *= times
+            assert loss(factors) < loss(changed)
 
 
 @pytest.mark.parametrize("one_of", [True, False])
-def test_weights_count_in_the_scale(one_of):
+def test_weights_count_in_the_factors(one_of):
     """A document of weight 3 is three documents."""
     rng = np.random.default_rng(0)
-    decisions, targets = rng.normal(size=(80, 3)), np.eye(3)[rng.integers(3, size=80)]
-    decisions[:40] += 2 * targets[:40]  # the first half are easy
+    decisions, targets = rng.normal(size=(2, 80, 3)), np.eye(3)[rng.integers(3, size=80)]
+    decisions[:, :40] += 2 * targets[:40]  # the first half are easy
     weights = np.repeat([1, 3], 40)
-    one, other = (
-        _linear._scale(d, t, w, one_of)
-        for d, t, w in (
-            (decisions, targets, weights),
-            (
-                np.repeat(decisions, weights, axis=0),
-                np.repeat(targets, weights, axis=0),
-                np.ones(160),
-            ),
-        )
+    repeated = np.repeat(decisions, weights, axis=1), np.repeat(targets, weights, axis=0)
+    once = _linear._factors(decisions, targets, weights, one_of)
+    np.testing.assert_allclose(
+        once, _linear._factors(*repeated, np.ones(160), one_of), rtol=1e-3, atol=1e-4
     )
-    assert one == pytest.approx(other, rel=1e-3)
-    assert one < 0.9 * _linear._scale(decisions, targets, np.ones(80), one_of)
+    assert once.sum() < 0.9 * _linear._factors(decisions, targets, np.ones(80), one_of).sum()
 
 
-def test_held_out_logits_come_from_machines_that_did_not_see_the_document():
+@pytest.mark.parametrize("one_of", [True, False])
+def test_factors_of_decisions_that_are_always_right(one_of):
+    """No surer than so many documents can make it."""
+    targets = np.eye(2)[np.arange(40) % 2]
+    decisions = np.array([2 * targets - 1] * 2)
+    factors = _linear._factors(decisions, targets, np.ones(40), one_of)
+    logits = np.tensordot(factors, decisions, 1)
+    p = softmax(logits, axis=1) if one_of else expit(logits)
+    np.testing.assert_allclose(p[targets == 1], 41 / 42, rtol=1e-3)
+
+
+def test_factors_come_from_machines_that_did_not_see_the_document(monkeypatch):
     ids, targets = corpus(noise=1.0)  # labels of chance
-    linear, held_out = fit(ids, targets)
-    seen = linear_logits(linear, ids)
-    assert (seen.argmax(axis=1) == targets.argmax(axis=1)).mean() > 0.7
-    assert (held_out.argmax(axis=1) == targets.argmax(axis=1)).mean() < 0.5
+    received = []
+    real = _linear._factors
+    monkeypatch.setattr(_linear, "_factors", lambda *a: received.append(a[0]) or real(*a))
+    linear = fit(ids, targets)
+    (held_out,) = received
+    for decisions in held_out:
+        assert (decisions.argmax(axis=1) == targets.argmax(axis=1)).mean() < 0.5
+    # what says nothing about new documents counts for little
+    assert np.abs(linear_logits(linear, ids)).mean() < 1
 
 
 @pytest.mark.parametrize("n_documents", [2, 3, 4, 31])
@@ -191,13 +243,11 @@ def test_folds_have_their_share_of_every_class(n_documents):
 def test_classes_without_documents_are_never_the_answer(one_of):
     ids, targets = corpus(n_outputs=3)
     padded = np.insert(targets, 1, 0, axis=1)
-    linear, held_out = fit(ids, padded, one_of=one_of)
-    assert np.isfinite(held_out).all()
+    linear = fit(ids, padded, one_of=one_of)
     assert (linear_logits(linear, ids)[:, 1] < 0).all()
     # two of three classes that have documents
     kept = targets[:, 2] == 0
-    linear, held_out = fit(ids[kept], targets[kept], one_of=one_of)
-    assert np.isfinite(held_out).all()
+    linear = fit(ids[kept], targets[kept], one_of=one_of)
     assert (linear_logits(linear, ids)[:, 2] < 0).all()
 
 
@@ -205,18 +255,16 @@ def test_classes_without_documents_are_never_the_answer(one_of):
 def test_a_few_documents(n_documents):
     ids, targets = corpus(n_documents)
     for outputs in (targets, targets[:, :1]):
-        linear, held_out = fit(ids, outputs)
-        assert held_out.shape == outputs.shape
-        assert np.isfinite(held_out).all()
-        assert np.isfinite(linear_logits(linear, ids)).all()
+        logits = linear_logits(fit(ids, outputs), ids)
+        assert logits.shape == outputs.shape
+        assert np.isfinite(logits).all()
 
 
 def test_same_generator_same_machine():
     ids, targets = corpus()
     first, second = fit(ids, targets), fit(ids, targets)
-    for name, array in first[0].items():
-        np.testing.assert_array_equal(array, second[0][name])
-    np.testing.assert_array_equal(first[1], second[1])
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
 
 
 def test_large_ids_make_pairs_of_their_own():

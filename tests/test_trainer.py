@@ -33,8 +33,7 @@ def documents(trainer, n=90, n_outputs=3, seed=0):
     ids = rng.integers(2, N_IDS, (n, 12)).astype(np.int32)
     ids[np.arange(12) >= rng.integers(1, 13, n)[:, None]] = 0
     targets = np.eye(n_outputs, dtype=np.float32)[ids.max(axis=1) % n_outputs]
-    offsets = rng.normal(size=targets.shape).astype(np.float32)
-    return trainer.Documents(ids, targets, np.ones(n, dtype=np.float32), offsets)
+    return trainer.Documents(ids, targets, np.ones(n, dtype=np.float32))
 
 
 def options(trainer, **changes):

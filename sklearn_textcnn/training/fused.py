@@ -10,6 +10,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import pairwise
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from sklearn_textcnn.training._quiet import thread_limit
+from sklearn_textcnn.training.missed import MissedSteps
 from sklearn_textcnn.training.rules import BY_NAME
 
 # Window sums of a block of documents stay in the cache of a core.
@@ -80,7 +82,7 @@ class FusedNetwork:
 
     def __init__(self, architecture, head, options):
         self.architecture, self.head, self.options = architecture, head, options
-        self.rule, self.slot_starts = BY_NAME[options.optimizer]
+        self.rule, self.slot_starts, self.catch_up = BY_NAME[options.optimizer]
         self.shares = _shares(architecture["kernel_sizes"], architecture["filters"], _n_threads())
         self.each = lambda work, items: [work(item) for item in items]
 
@@ -88,7 +90,7 @@ class FusedNetwork:
     def running(self):
         """Threads of ours for the time of a fit; a product stays on the thread that asks for it."""
         n_threads = len(self.shares)
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        with _one_thread_for_products(), ThreadPoolExecutor(n_threads) as pool:
             alone, self.each = self.each, _Team(pool) if n_threads > 1 else self.each
             try:
                 yield
@@ -158,7 +160,20 @@ class FusedNetwork:
         return self._losses(targets, logits)[0], self._hits(targets, logits)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def step(self, tokens, index, offsets, targets, weights, dropout):
+    def begin_epoch(self, n_steps):
+        """Prepare for so many steps."""
+        if self.trained is not None:
+            self.missed = MissedSteps(len(self.trained), n_steps, self.step_number)
+
+    def end_epoch(self):
+        """Bring the rows up to date that were not in the last batches."""
+        if self.trained is None or self.catch_up is None:
+            return
+        for tokens, missed, owed in self.missed.all_rows():
+            values, slots = self._caught_up(tokens, missed, owed)
+            self._put_back(tokens, values, slots)
+
+    def step(self, tokens, index, targets, weights, dropout):
         """Train on one batch.
 
         Parameters
@@ -167,8 +182,6 @@ class FusedNetwork:
             Distinct ids; the first is padding.
         index : int32 ndarray of shape (n, T + max(kernel_sizes) - 1)
             Place of each position's id in `tokens`.
-        offsets : ndarray of shape (n, n_outputs)
-            What is added to the logits.
         targets : ndarray of shape (n, n_outputs)
         weights : ndarray of shape (n,)
         dropout : list of ndarray
@@ -179,18 +192,21 @@ class FusedNetwork:
         list of float
             Weighted losses, weighted hits and weights, summed over the batch, the l2 penalty, 1.
         """
-        rows = self._rows(tokens)
+        trained = None
+        if self.trained is not None:
+            trained = self._caught_up(tokens, *self.missed.begin_step(tokens))
+        rows = self._rows(tokens, trained and trained[0])
         features, starts = self._features(rows, index)
         inputs, logits = self._dense(features, dropout)
-        logits += offsets
         losses, by_logit = self._losses(targets, logits)
         by_logit *= (weights / np.float32(len(weights)))[:, None]
         penalty = self._penalty()
         self.step_number += 1
         by_feature = self._dense_backward(by_logit, inputs)
         by_feature *= ACTIVATIONS[self.architecture["activation"]][1](features)
+        by_feature[~(index != 0).any(axis=1)] = 0  # documents without tokens: features are constant
         self._apply(self.conv_bias, by_feature.sum(axis=0), self.slots["conv_bias"][0])
-        self._first_layer_backward(by_feature, starts, tokens, index, rows)
+        self._first_layer_backward(by_feature, starts, tokens, index, rows, trained)
         if self.options.max_norm is not None:
             _limit_norms(self.dense_kernels[-1], self.options.max_norm)
         hits = self._hits(targets, logits)
@@ -199,10 +215,26 @@ class FusedNetwork:
     def _parts(self):
         return [part for share in self.shares for part in share]
 
-    def _rows(self, tokens):
+    def _rows(self, tokens, trained=None):
         """Embedding of each distinct token, (n_tokens, dim)."""
-        tables = [t for t in (self.static, self.trained) if t is not None]
-        return np.concatenate([table[tokens] for table in tables], axis=1)
+        if trained is None and self.trained is not None:
+            trained = self.trained[tokens]
+        if self.static is None:
+            return trained
+        static = self.static[tokens]
+        return static if trained is None else np.concatenate([static, trained], axis=1)
+
+    def _caught_up(self, tokens, missed, owed):
+        """Copies of trained rows and their slots, as the steps they missed would have left them."""
+        values, slots = self.trained[tokens], [slot[tokens] for slot in self.slots["trained"][0]]
+        if self.catch_up is not None:
+            self.catch_up(values, slots, missed, owed, self.options.learning_rate)
+        return values, slots
+
+    def _put_back(self, tokens, values, slots):
+        self.trained[tokens] = values
+        for slot, new in zip(self.slots["trained"][0], slots, strict=True):
+            slot[tokens] = new
 
     def _features(self, rows, index):
         """What the first dense layer reads, (n, features), and where the winning windows start."""
@@ -281,14 +313,14 @@ class FusedNetwork:
             self._apply(bias, by_bias, self.slots["dense_biases"][i])
         return upstream
 
-    def _first_layer_backward(self, upstream, starts, tokens, index, rows):
+    def _first_layer_backward(self, upstream, starts, tokens, index, rows, trained):
         static_dim = self.architecture["static_dim"]
         kernel_slots = self.slots["kernel"][0]
 
-        def work(share):
+        def work(share_and_table):
+            share, table = share_and_table
             part = slice(share[0].rows.start, share[-1].rows.stop)
             kernel = self.kernel[part]
-            table = _table_gradient(share, upstream, starts, index, len(rows))
             by_row = None
             if self.trained is not None:
                 by_row = table.T @ np.ascontiguousarray(kernel[:, static_dim:])
@@ -298,13 +330,17 @@ class FusedNetwork:
             self._apply(kernel, by_kernel, [slot[part] for slot in kernel_slots])
             return by_row
 
-        by_row = self.each(work, self.shares)
-        if self.trained is None:
+        tables = _table_gradients(self.shares, upstream, starts, index, len(rows))
+        by_row = self.each(work, list(zip(self.shares, tables, strict=True)))
+        if trained is None:
             return
+        values, slots = trained
 
         def update(part):
             gradient = sum(by_share[part] for by_share in by_row)
-            self._apply_to_rows(self.trained, tokens[part], gradient, self.slots["trained"][0])
+            now = values[part], [slot[part] for slot in slots]
+            self._apply(now[0], gradient, now[1])
+            self._put_back(tokens[part], *now)
 
         # row 0 is padding: it stays zero
         cuts = np.linspace(1, len(tokens), len(self.shares) + 1).astype(int)
@@ -312,13 +348,6 @@ class FusedNetwork:
 
     def _apply(self, value, gradient, slots):
         self.rule(gradient, value, slots, self.options.learning_rate, self.step_number)
-
-    def _apply_to_rows(self, table, which, gradient, slots):
-        rows, old = table[which], [slot[which] for slot in slots]
-        self._apply(rows, gradient, old)
-        table[which] = rows
-        for slot, new in zip(slots, old, strict=True):
-            slot[which] = new
 
     def _penalty(self):
         l2 = self.options.l2
@@ -354,33 +383,68 @@ def _window_sums(table, look_ups):
 
 
 def _maxima(sums):
-    """Largest sum of each document and filter, (n, filters), and its position."""
-    # contiguous along the positions: NumPy's argmax is many times faster there
-    by_filter = np.ascontiguousarray(sums.transpose(0, 2, 1))  # (n, filters, T)
-    winners = by_filter.argmax(axis=2)
-    return np.take_along_axis(by_filter, winners[:, :, None], axis=2)[:, :, 0], winners
+    """Largest sum of each document and filter, (n, filters), and the first position that has it.
+
+    NumPy's argmax along an axis that is not the last is slow; a maximum is not.
+    """
+    n_positions = sums.shape[1]
+    maxima = sums.max(axis=1)
+    kind = np.uint8 if n_positions < 2**8 else np.uint16 if n_positions < 2**16 else np.uint32
+    from_the_end = np.arange(n_positions, 0, -1, dtype=kind)[:, None]  # largest at the first
+    first = ((sums == maxima[:, None]) * from_the_end).max(axis=1)
+    # none equals a maximum that is not a number, of training that diverges
+    return maxima, np.minimum(n_positions - first.astype(np.intp), n_positions - 1)
 
 
-def _table_gradient(share, upstream, starts, index, n_tokens):
-    """Gradient of the table ``kernel @ rows.T`` of a share: nearly empty, so a sparse matrix."""
-    values, tokens, lengths = [], [], []
-    for part in share:
-        by_filter = upstream[:, part.features].T
-        filters, documents = by_filter.nonzero()
-        first = starts[documents, part.features.start + filters]
-        values += [by_filter[filters, documents]] * part.kernel_size
-        tokens += [index[documents, first + j] for j in range(part.kernel_size)]
-        lengths += [np.bincount(filters, minlength=len(by_filter))] * part.kernel_size
-    lengths = np.concatenate(lengths)
-    ends = np.concatenate([[0], lengths.cumsum()])
-    data = np.concatenate(values), np.concatenate(tokens), ends
-    return csr_array(data, shape=(len(lengths), n_tokens))
+def _table_gradients(shares, upstream, starts, index, n_tokens):
+    """Gradient of the table ``kernel @ rows.T`` of each share: nearly empty, so sparse matrices."""
+    by_filter = upstream.T  # (features, n)
+    filters, documents = by_filter.nonzero()
+    values = by_filter[filters, documents]
+    first = documents * index.shape[1] + starts[documents, filters]
+    counts = np.bincount(filters, minlength=len(by_filter))
+    ends = np.concatenate([[0], counts.cumsum()])
+    tokens = index.ravel()
+    gradients = []
+    for share in shares:
+        data, columns, lengths = [], [], []
+        for part in share:
+            of_part = slice(ends[part.features.start], ends[part.features.stop])
+            offsets = np.arange(part.kernel_size)[:, None]
+            columns.append(tokens.take(first[of_part] + offsets).ravel())
+            data.append(np.tile(values[of_part], part.kernel_size))
+            lengths.append(np.tile(counts[part.features], part.kernel_size))
+        lengths = np.concatenate(lengths)
+        row_ends = np.concatenate([[0], lengths.cumsum()])
+        matrix = np.concatenate(data), np.concatenate(columns), row_ends
+        gradients.append(csr_array(matrix, shape=(len(lengths), n_tokens)))
+    return gradients
 
 
 def _limit_norms(kernel, most):
     """Scale each class's weight vector down to at most a norm."""
     norms = np.linalg.norm(kernel, axis=0)
     kernel *= np.minimum(1, most / np.maximum(norms, 1e-30)).astype(np.float32)
+
+
+_fits_running, _limit, _limit_lock = 0, None, Lock()
+
+
+@contextmanager
+def _one_thread_for_products():
+    """Limit BLAS to one thread while any fit runs: its setting is the process's, not the fit's."""
+    global _fits_running, _limit
+    with _limit_lock:
+        if not _fits_running:
+            _limit = threadpool_limits(1, user_api="blas")
+        _fits_running += 1
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _fits_running -= 1
+            if not _fits_running:
+                _limit.restore_original_limits()
 
 
 # NumPy's warnings are switched for each thread. That training diverges is said once, by the loop.

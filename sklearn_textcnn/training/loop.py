@@ -100,6 +100,7 @@ def _epoch(network, callbacks, documents, lengths, maker, options, rng, bar):
     totals = np.zeros(5)
     batches = shuffled_batches(lengths, options.batch_size, rng)
     widths = [kernel.shape[0] for kernel in network.dense_kernels]
+    network.begin_epoch(len(batches))
     for i, rows in enumerate(batches):
         callbacks.on_train_batch_begin(i)
         ids = documents.ids[rows, : lengths[rows].max()]  # (b, t)
@@ -109,7 +110,6 @@ def _epoch(network, callbacks, documents, lengths, maker, options, rng, bar):
         dropout = [_dropout_factors((len(rows), width), options.dropout, rng) for width in widths]
         totals += network.step(
             *maker(ids),
-            documents.offsets[rows],
             documents.targets[rows],
             documents.weights[rows],
             dropout,
@@ -120,6 +120,7 @@ def _epoch(network, callbacks, documents, lengths, maker, options, rng, bar):
             bar.step()
         if network.stop_training:
             break
+    network.end_epoch()
     return _averages(totals)
 
 
@@ -137,7 +138,8 @@ def _scores(network, validation, maker, network_share):
     lengths = document_lengths(validation.ids)
     for rows in sorted_batches(lengths, EVALUATION_BATCH_SIZE):
         logits[rows] = network.logits(*maker(validation.ids[rows, : lengths[rows].max()]))
-    logits = network_share * logits + validation.offsets
+    if validation.added is not None:
+        logits = network_share * logits + validation.added
     losses, hits = network.scores(validation.targets, logits)
     weights = validation.weights / validation.weights.sum()
     return {"loss": float(np.dot(losses, weights)), "accuracy": float(np.dot(hits, weights))}

@@ -279,31 +279,39 @@ def plain_keras_model(
 
 def _linear_part(ids, linear):
     """What `_linear.linear_logits` computes, with look-ups of integers for the pairs."""
-    n_ids = len(linear["tokens"])
-    ids = ops.where(ops.less(ids, n_ids), ids, 0)  # (n, T)
-    sums = ops.sum(_rows(linear["tokens"], _once(ids)), axis=1)  # (n, n_outputs + 1)
-    if len(linear["pairs"]):
-        left, right = ops.cast(ids[:, :-1], "int64"), ops.cast(ids[:, 1:], "int64")
+    rows, pairs = linear["rows"], linear["pairs"]
+    n_ids = len(rows) - len(pairs)
+    is_feature = ops.logical_and(ops.greater(ids, 1), ops.less(ids, n_ids))
+    features = ops.where(is_feature, ids, 0)  # (n, T)
+    if len(pairs):
+        left, right = (ops.cast(part, "int64") for part in (features[:, :-1], features[:, 1:]))
         both = ops.logical_and(ops.greater(left, 1), ops.greater(right, 1))
-        keys = _once(ops.where(both, left * n_ids + right, 0))
-        places = keras.layers.IntegerLookup(vocabulary=linear["pairs"])(keys)
-        sums = ops.add(sums, ops.sum(_rows(linear["pair_rows"], places), axis=1))
-    norms = ops.sqrt(ops.maximum(sums[:, -1:], 1e-12))
-    return ops.add(ops.divide(sums[:, :-1], norms), linear["intercept"].astype(np.float32))
-
-
-def _rows(table, places):
-    layer = keras.layers.Embedding(
-        *table.shape, embeddings_initializer="zeros", trainable=False, dtype="float32"
+        keys = ops.where(both, left * n_ids + right, 0)
+        places = keras.layers.IntegerLookup(vocabulary=pairs)(keys)  # 0 for all others
+        places = ops.where(ops.greater(places, 0), places + (n_ids - 1), 0)
+        features = ops.concatenate([features, ops.cast(places, features.dtype)], axis=1)
+    features, frequencies = _term_frequencies(features)  # (n, 2 * T - 1)
+    table = keras.layers.Embedding(
+        *rows.shape, embeddings_initializer="zeros", trainable=False, dtype="float32"
     )
-    return _apply(layer, places, [table])
+    found = _apply(table, features, [rows])  # (n, 2 * T - 1, n_outputs + 1)
+    frequencies = ops.expand_dims(frequencies, 2)
+    sums = ops.sum(found[:, :, :-1] * frequencies, axis=1)
+    norms = ops.sqrt(ops.maximum(ops.sum(found[:, :, -1:] * frequencies**2, axis=1), 1e-12))
+    return ops.add(ops.divide(sums, norms), linear["intercept"].astype(np.float32))
 
 
-def _once(numbers):
-    """The distinct numbers of each row (n, T), with zeros in place of the others."""
+def _term_frequencies(numbers):
+    """The numbers of each row (n, T) sorted, and ``1 + log(count)`` at the first of equal ones."""
     numbers = ops.sort(numbers, axis=1)
     is_new = ops.not_equal(numbers[:, 1:], numbers[:, :-1])
-    return ops.concatenate([numbers[:, :1], ops.where(is_new, numbers[:, 1:], 0)], axis=1)
+    is_new = ops.concatenate([ops.ones_like(numbers[:, :1], dtype="bool"), is_new], axis=1)
+    within = ops.cumsum(ops.cast(is_new, "int32"), axis=1)  # (n, T)
+    which = within + (ops.cumsum(within[:, -1:], axis=0) - within[:, -1:]) - 1  # (n, T)
+    flat = ops.reshape(which, [-1])
+    counts = ops.take(ops.segment_sum(ops.ones_like(flat), flat, sorted=True), which)  # (n, T)
+    counts = ops.cast(counts, "float32")
+    return numbers, ops.where(is_new, 1 + ops.log(counts), 0.0)
 
 
 def _apply(layer, x, arrays):

@@ -12,8 +12,9 @@ from scikeras.wrappers import BaseWrapper
 
 from sklearn_textcnn.training import fused
 from sklearn_textcnn.training.loop import run
+from sklearn_textcnn.training.missed import MissedSteps
 from sklearn_textcnn.training.network import TextCNN
-from sklearn_textcnn.training.optimizers import BY_NAME
+from sklearn_textcnn.training.optimizers import BY_NAME, RowSparseOptimizer
 
 MOST_IDLE_NETWORKS = 4
 
@@ -23,19 +24,22 @@ _idle_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Documents:
-    """Ids (n, T), targets (n, n_outputs), weights (n,) and offsets of the logits (as targets)."""
+    """Ids (n, T), targets (n, n_outputs) and weights (n,).
+
+    `added` (n, n_outputs) is what an answer adds to the network's share of the logits.
+    """
 
     ids: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
-    offsets: np.ndarray
+    added: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Options:
     """The parameters of `TextCNNClassifier` that are about training, under their names.
 
-    `network_share` is what the network's logits are multiplied by in validation.
+    `network_share` is what the network's logits are multiplied by where something is added.
     """
 
     optimizer: object
@@ -108,6 +112,7 @@ def train(
         network.load(start(), optimizer_state)
         with network.running():
             result = run(network, keras.callbacks.CallbackList(), *fit)
+        state = network.optimizer_state() if keep_optimizer_state else None
     else:
         reusable = isinstance(options.optimizer, str) and not options.callbacks
         key = (
@@ -121,11 +126,11 @@ def train(
         )
         network.prepare(start, options, optimizer_state)
         result = run(network, network.callback_list(options, len(documents.ids)), *fit)
+        # before another thread may take the network
+        state = network.optimizer_state() if keep_optimizer_state else None
         if reusable:
             _put_idle(key, network)
-    return TrainingResult(
-        *result, optimizer_state=network.optimizer_state() if keep_optimizer_state else None
-    )
+    return TrainingResult(*result, optimizer_state=state)
 
 
 def _smoothed(documents, head, smoothing):
@@ -196,6 +201,9 @@ class KerasNetwork(BaseWrapper):
         optimizer.build(network.trainable_variables)
         self._hits = _softmax_hits if head == "softmax" else _sigmoid_hits
         self._train_step, self._logits = _compiled_steps(network, self._hits)
+        self._catch_up = None
+        if network.trained is not None and isinstance(optimizer, RowSparseOptimizer):
+            self._catch_up = _compiled_catch_up(network.trained, optimizer)
 
     def prepare(self, start, options, optimizer_state):
         """Set everything that an earlier fit may have left."""
@@ -248,9 +256,23 @@ class KerasNetwork(BaseWrapper):
         """Set by callbacks."""
         return self.model_.stop_training
 
-    def step(self, *batch):
+    def begin_epoch(self, n_steps):
+        """Prepare for so many steps."""
+        if self._catch_up is not None:
+            before = int(self.model_.optimizer.iterations.numpy())
+            self._missed = MissedSteps(self.model_.trained.shape[0], n_steps, before)
+
+    def end_epoch(self):
+        """Bring the rows up to date that were not in the last batches."""
+        if self._catch_up is not None:
+            for rows, missed, owed in self._missed.all_rows():
+                self._catch_up(rows.astype(np.int32), missed, owed)
+
+    def step(self, tokens, *batch):
         """Train on one batch; parameters and result are those of `FusedNetwork.step`."""
-        return self._train_step(*batch).numpy()
+        if self._catch_up is not None:
+            self._catch_up(tokens, *self._missed.begin_step(tokens))
+        return self._train_step(tokens, *batch).numpy()
 
     def logits(self, tokens, index):
         """Logits of a batch, (n, n_outputs)."""
@@ -285,12 +307,12 @@ def _compiled_steps(network, hits):
 
     dropout = [tf.TensorSpec((None, None), tf.float32)] * len(network.dense_kernels)
 
-    @tf.function(input_signature=[*ids, answers[0], *answers, dropout], autograph=False)
-    def train_step(tokens, index, offsets, targets, weights, dropout):
+    @tf.function(input_signature=[*ids, *answers, dropout], autograph=False)
+    def train_step(tokens, index, targets, weights, dropout):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             rows = network.trained_rows(tokens)
             tape.watch([v.value for v in others] + ([] if rows is None else [rows]))
-            logits = network.logits(rows, tokens, index, dropout) + offsets
+            logits = network.logits(rows, tokens, index, dropout)
             losses = network.loss.call(targets, logits) * weights  # (n,)
             penalty = network.penalty()
             objective = tf.reduce_sum(losses) / tf.cast(tf.size(weights), tf.float32) + penalty
@@ -314,3 +336,16 @@ def _compiled_steps(network, hits):
         return network.logits(network.trained_rows(tokens), tokens, index)
 
     return train_step, logits
+
+
+def _compiled_catch_up(variable, optimizer):
+    """What steps without a gradient do to rows of a table, as a graph."""
+    column = tf.TensorSpec((None, 1), tf.float32)
+
+    @tf.function(
+        input_signature=[tf.TensorSpec((None,), tf.int32), column, column], autograph=False
+    )
+    def catch_up(rows, missed, owed):
+        optimizer.catch_up(variable, rows, missed, owed)
+
+    return catch_up
