@@ -20,6 +20,8 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 from scipy.special import expit, logsumexp, softmax
 
+from sklearn_textcnn.inference.forward import document_lengths, for_each
+
 # Share of the network's logits in the sum, and that of one that starts from word vectors. A network
 # has met the training documents many times and is surer of itself than it should be. One that knows
 # no more of the language than they say adds little to the linear part; word vectors add much.
@@ -35,6 +37,8 @@ MOST_PAIRS = 2**18
 FIRST_TOKEN = 2  # ids of padding and of unknown tokens are no features
 TOLERANCE = 0.01
 DOCUMENTS_AT_A_TIME, TRAINING_BLOCK = 256, 2**13
+# To find a token and a pair takes about as long as so many look-ups of numbers in a row.
+VALUES_A_TOKEN = 300
 
 
 def fit_linear(ids, targets, weights, n_ids, longest, one_of, rng):
@@ -84,15 +88,22 @@ def linear_logits(linear, ids):
     ndarray of shape (n_samples, n_outputs)
     """
     rows, pairs = linear["rows"], linear["pairs"]
+    lengths = document_lengths(ids)
+    order = np.argsort(lengths, kind="stable")
     sums = np.empty((len(ids), rows.shape[1]))
-    for start in range(0, len(ids), DOCUMENTS_AT_A_TIME):
-        block = slice(start, start + DOCUMENTS_AT_A_TIME)
-        features, counts, ends = _counted(_features(ids[block], pairs, len(rows) - len(pairs)))
+
+    def work(block):
+        part = ids[block, : lengths[block[-1]]]
+        features, counts, ends = _counted(_features(part, pairs, len(rows) - len(pairs)))
         frequencies = _term_frequencies(counts)[:, None]
         found = rows.take(features, axis=0)
         found[:, :-1] *= frequencies
         found[:, -1:] *= frequencies**2
         sums[block] = np.add.reduceat(found, ends[:-1], axis=0, dtype=np.float64)
+
+    starts = range(0, len(ids), DOCUMENTS_AT_A_TIME)
+    blocks = (order[start : start + DOCUMENTS_AT_A_TIME] for start in starts)
+    for_each(work, blocks, int(lengths.sum()) * (VALUES_A_TOKEN + rows.shape[1]))
     # a document without features has sums of zero
     return sums[:, :-1] / np.sqrt(np.maximum(sums[:, -1:], 1e-12)) + linear["intercept"]
 

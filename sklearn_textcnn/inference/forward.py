@@ -122,7 +122,7 @@ class Forward:
         known = ids < self.n_ids
         if not known.all():
             ids = np.where(known, ids, 1)
-        lengths = _lengths(ids)
+        lengths = document_lengths(ids)
         longest, n_tokens = int(lengths.max()), int(lengths.sum())
         tables = self._tables_for(n_tokens)
         if len(ids) * longest * max(self.filters) <= BLOCK_VALUES:
@@ -134,13 +134,7 @@ class Forward:
             features[block] = self._pooled(ids[block, : lengths[block[-1]]], tables)
 
         blocks = self._blocks(np.argsort(lengths, kind="stable"), lengths)
-        n_threads = _n_threads(n_tokens * self.width)
-        if n_threads > 1:
-            with ThreadPoolExecutor(n_threads) as pool:
-                list(pool.map(work, blocks))
-        else:
-            for block in blocks:
-                work(block)
+        for_each(work, blocks, n_tokens * self.width)
         return features
 
     def _blocks(self, order, lengths):
@@ -300,12 +294,31 @@ def _side_by_side(kernel):
     return np.ascontiguousarray(kernel.transpose(1, 0, 2)).reshape(n_channels, k * n_filters)
 
 
-def _lengths(ids):
+def document_lengths(ids):
     """Position after the last token of each row, at least 1, shape (n_samples,)."""
     is_token = ids != 0
     lengths = ids.shape[1] - is_token[:, ::-1].argmax(axis=1)
     lengths[~is_token.any(axis=1)] = 1
     return lengths
+
+
+def for_each(work, blocks, n_values):
+    """Call a function for each block of documents, on all cores where that pays.
+
+    Parameters
+    ----------
+    work : callable
+    blocks : iterable
+    n_values : int
+        Look-ups in all blocks, or as many as take as long.
+    """
+    n_threads = _n_threads(n_values)
+    if n_threads > 1:
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(work, blocks))
+    else:
+        for block in blocks:
+            work(block)
 
 
 def _n_threads(n_values):
