@@ -1,8 +1,9 @@
-"""The linear part of `TextCNNClassifier`: support vector machines on TF-IDF of the n-grams.
+"""The linear part of `TextCNNClassifier`: linear machines on TF-IDF of the n-grams.
 
-Two machines read the same features, one as they are, one multiplied by naive Bayes log-count ratios
-(Wang & Manning 2012). How much each counts is found on documents that it has not seen. Both are
-linear in the features, so their weighted sum is kept as one machine.
+Three machines read the same features: a support vector machine, naive Bayes, and one that is both, a
+support vector machine on features multiplied by naive Bayes log-count ratios (Wang & Manning 2012).
+How much each counts is found on documents that it has not seen. All are linear in the features, so
+their weighted sum is kept as one machine.
 
 Fitted state is a dict of arrays, so that a fitted classifier holds nothing but those:
 
@@ -27,7 +28,7 @@ from sklearn_textcnn.inference.forward import document_lengths, for_each
 # no more of the language than they say adds little to the linear part; word vectors add much.
 NETWORK_SHARE, NETWORK_SHARE_WITH_VECTORS = 0.25, 0.75
 N_FOLDS = 3
-# The machine's C, and the weight of a pair beside a token. With a few hundred documents a larger C
+# C of the support vector machines, and the weight of a pair beside a token. With a few hundred documents a larger C
 # and lighter pairs gain one to two points, with thousands they make no difference.
 PENALTY = 3.0
 PAIR_WEIGHT = 0.7
@@ -219,15 +220,11 @@ def _machines(features, targets, weights, seed):
         if is_in.all() or not is_in.any():
             biases[:, output] = 1.0 if is_in.all() else -1.0
             continue
-        for i, factors_of in enumerate(MACHINES):
-            factors = factors_of(features, is_in, weights)
-            kernel, biases[i, output] = _separating_plane(features, factors, is_in, weights, seed)
-            kernels[i, :, output] = factors * kernel
+        ratios = _log_count_ratios(features, is_in, weights)
+        for i, machine in enumerate(MACHINES):
+            kernel, bias = machine(features, is_in, weights, ratios, seed)
+            kernels[i, :, output], biases[i, output] = kernel, bias
     return kernels, biases
-
-
-def _ones(features, is_in, weights):
-    return np.ones(features.shape[1])
 
 
 def _log_count_ratios(features, is_in, weights):
@@ -238,27 +235,35 @@ def _log_count_ratios(features, is_in, weights):
     for those in (is_in, ~is_in):
         counts = 1 + there @ (weights * those)
         logarithms.append(np.log(counts) - np.log(max(counts[exists].sum(), 1)))
-    return logarithms[0] - logarithms[1]
+    return exists * (logarithms[0] - logarithms[1])
 
 
-# What the features of each machine are multiplied by.
-MACHINES = (_ones, _log_count_ratios)
-
-
-def _separating_plane(features, factors, is_in, weights, seed):
-    """Weights and intercept of a linear support vector machine on features times factors."""
+def _support_vectors(features, is_in, weights, ratios, seed):
+    """Weights and intercept of a linear support vector machine."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    scaled = csr_array(
-        (features.data * factors[features.indices], features.indices, features.indptr),
-        shape=features.shape,
-    )
     machine = LinearSVC(C=PENALTY, tol=TOLERANCE, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        machine.fit(scaled, is_in, weights)
+        machine.fit(features, is_in, weights)
     return machine.coef_[0], machine.intercept_[0]
+
+
+def _support_vectors_on_ratios(features, is_in, weights, ratios, seed):
+    """The same for features multiplied by their naive Bayes weights."""
+    data = features.data * ratios[features.indices], features.indices, features.indptr
+    scaled = csr_array(data, shape=features.shape)
+    kernel, bias = _support_vectors(scaled, is_in, weights, ratios, seed)
+    return ratios * kernel, bias
+
+
+def _naive_bayes(features, is_in, weights, ratios, seed):
+    """Naive Bayes. That a class is frequent is known to the other machines."""
+    return ratios, 0.0
+
+
+MACHINES = (_support_vectors, _support_vectors_on_ratios, _naive_bayes)
 
 
 def _factors(decisions, targets, weights, one_of):

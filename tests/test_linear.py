@@ -90,7 +90,7 @@ def test_machines_are_those_of_scikit_learn(n_outputs, longest, weighted, monkey
     features = tfidf.transform(ids)
     new_ids, _ = corpus(n_outputs=n_outputs, seed=1)
     new_features = tfidf.transform(new_ids)
-    decisions = np.empty((2, len(new_ids), n_outputs))
+    decisions = np.empty((3, len(new_ids), n_outputs))
     for output in range(n_outputs):
         is_in = targets[:, output] == 1
         for i, factors in enumerate((1, ratios(features, is_in, weights))):
@@ -98,8 +98,9 @@ def test_machines_are_those_of_scikit_learn(n_outputs, longest, weighted, monkey
             machine.fit(features.multiply(factors).tocsr(), is_in, weights)
             new = new_features.multiply(factors).tocsr()
             decisions[i, :, output] = machine.decision_function(new)
+        decisions[2, :, output] = new_features @ factors
     logits = linear_logits(fit(ids, targets, weights, longest), new_ids)
-    factors = np.linalg.lstsq(decisions.reshape(2, -1).T, logits.ravel())[0]
+    factors = np.linalg.lstsq(decisions.reshape(3, -1).T, logits.ravel())[0]
     assert (factors > -1e-2).all()
     assert factors.sum() > 0.5
     # a machine stops within a tolerance, at a place that depends on the order of its steps
