@@ -1,8 +1,8 @@
 """Which ways of training were tried, and what does each change?
 
 Points of accuracy over the defaults with one parameter changed at a time, mean over corpora; one
-split and one seed. The network starts from GloVe vectors: without them it has a small share in
-the answers, and so has everything about it. What gained is a default; what did not is listed so that
+split and one seed. The network starts from GloVe vectors: without them it has a small share in the
+answers, and so has everything about it. What gained is a default; what did not is listed so that
 nobody has to try it again. Seeds alone make a difference of up to half a point on one corpus, so
 small figures mean nothing.
 """

@@ -1,9 +1,9 @@
 """The linear part of `TextCNNClassifier`: linear machines on TF-IDF of the n-grams.
 
-Three machines read the same features: a support vector machine, naive Bayes, and one that is both, a
-support vector machine on features multiplied by naive Bayes log-count ratios (Wang & Manning 2012).
-How much each counts is found on documents that it has not seen. All are linear in the features, so
-their weighted sum is kept as one machine.
+Three machines read the same features: a support vector machine, naive Bayes, and one that is both,
+a support vector machine on features multiplied by naive Bayes log-count ratios (Wang & Manning
+2012). How much each counts is found on documents that it has not seen. All are linear in the
+features, so their weighted sum is kept as one machine.
 
 Fitted state is a dict of arrays, so that a fitted classifier holds nothing but those:
 
@@ -28,8 +28,8 @@ from sklearn_textcnn.inference.forward import document_lengths, for_each
 # no more of the language than they say adds little to the linear part; word vectors add much.
 NETWORK_SHARE, NETWORK_SHARE_WITH_VECTORS = 0.25, 0.75
 N_FOLDS = 3
-# C of the support vector machines, and the weight of a pair beside a token. With a few hundred documents a larger C
-# and lighter pairs gain one to two points, with thousands they make no difference.
+# C of the support vector machines, and the weight of a pair beside a token. With a few hundred
+# documents a larger C and lighter pairs gain one to two points, with thousands nothing.
 PENALTY = 3.0
 PAIR_WEIGHT = 0.7
 # Pairs that are features, those of the most documents. Leaving out all that stand in a single
