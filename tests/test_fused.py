@@ -1,5 +1,7 @@
 """The fused training step against the Keras network with the same optimizer."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
@@ -128,3 +130,53 @@ def test_threads_of_blas_are_as_before(trainer):
         np.random.default_rng(0),
     )
     assert [pool["num_threads"] for pool in threadpool_info()] == before
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_threads_of_blas_while_fits_overlap(trainer, last):
+    """Fits in two threads: the one that ends last is the one that began first, or the other."""
+    from threadpoolctl import threadpool_info
+
+    def n_threads():
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        return [pool["num_threads"] for pool in pools]
+
+    before = n_threads()
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        fits = [(thread, trainer.fused._one_thread_for_products()) for thread in (one, other)]
+        for thread, limit in fits:
+            thread.submit(limit.__enter__).result()
+        for thread, _ in fits:
+            assert set(thread.submit(n_threads).result()) == {1}
+        ends = fits.pop(1 - last)
+        ends[0].submit(ends[1].__exit__, None, None, None).result()
+        ((thread, limit),) = fits
+        assert set(thread.submit(n_threads).result()) == {1}
+        thread.submit(limit.__exit__, None, None, None).result()
+        # looked at while both threads are alive: a dead one does not hold on to its setting
+        assert [t.submit(n_threads).result() for t in (one, other)] == [before] * 2
+        assert n_threads() == before
+        # and the limit can be set and lifted again, by a thread that came second
+        with trainer.fused._one_thread_for_products():
+            assert set(n_threads()) == {1}
+        assert n_threads() == before
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_divergence_is_said_once(trainer, monkeypatch, n_threads):
+    monkeypatch.setattr(trainer.fused, "_n_threads", lambda: n_threads)
+    a, docs = architecture(), documents(trainer)
+    settings = options(trainer, optimizer="sgd", learning_rate=1e30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="Training diverged: the loss is not finite in epoch"):
+            trainer.train(
+                a,
+                lambda: random_weights(a),
+                N_IDS,
+                False,
+                docs,
+                docs,
+                settings,
+                np.random.default_rng(0),
+            )

@@ -9,13 +9,14 @@ the zeros that dropout, relu and pooling put into the gradient.
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sklearn_textcnn.training._quiet import thread_limit
 from sklearn_textcnn.training.missed import MissedSteps
@@ -90,7 +91,11 @@ class FusedNetwork:
     def running(self):
         """Threads of ours for the time of a fit; a product stays on the thread that asks for it."""
         n_threads = len(self.shares)
-        with _one_thread_for_products(), ThreadPoolExecutor(n_threads) as pool:
+        with (
+            _quiet(),
+            _one_thread_for_products() as limit,
+            ThreadPoolExecutor(n_threads, initializer=limit.of_this_thread) as pool,
+        ):
             alone, self.each = self.each, _Team(pool) if n_threads > 1 else self.each
             try:
                 yield
@@ -159,7 +164,6 @@ class FusedNetwork:
         """Cross-entropy of each document and 1 for each that is right, both (n,)."""
         return self._losses(targets, logits)[0], self._hits(targets, logits)
 
-    @np.errstate(over="ignore", invalid="ignore")
     def begin_epoch(self, n_steps):
         """Prepare for so many steps."""
         if self.trained is not None:
@@ -430,25 +434,49 @@ def _limit_norms(kernel, most):
 _fits_running, _limit, _limit_lock = 0, None, Lock()
 
 
+class _Limit:
+    """A limit of BLAS that any thread may lift.
+
+    threadpoolctl 3.8 lets only the thread that has set a limit change it, and the fit that ends
+    last need not be the one that began first. So a thread of its own sets this one and lifts it.
+    """
+
+    def __init__(self):
+        self._controller = ThreadpoolController()
+        self._keeper = ThreadPoolExecutor(1)
+        self._limits = self._keeper.submit(self.of_this_thread).result()
+        self._keeper.submit(self._limits.__enter__).result()
+
+    def of_this_thread(self):
+        """The same limit once more: where BLAS runs on OpenMP, each thread has its own."""
+        return self._controller.limit(limits=1, user_api="blas")
+
+    def lift(self):
+        self._keeper.submit(self._limits.__exit__, None, None, None).result()
+        self._keeper.shutdown()
+
+
 @contextmanager
 def _one_thread_for_products():
     """Limit BLAS to one thread while any fit runs: its setting is the process's, not the fit's."""
     global _fits_running, _limit
     with _limit_lock:
         if not _fits_running:
-            _limit = threadpool_limits(1, user_api="blas")
+            _limit = _Limit()
+        limit = _limit
         _fits_running += 1
     try:
-        yield
+        with limit.of_this_thread():
+            yield limit
     finally:
         with _limit_lock:
             _fits_running -= 1
             if not _fits_running:
-                _limit.restore_original_limits()
+                limit.lift()
 
 
 # NumPy's warnings are switched for each thread. That training diverges is said once, by the loop.
-_quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+_quiet = partial(np.errstate, over="ignore", invalid="ignore", divide="ignore")
 
 
 class _Team:
@@ -458,7 +486,7 @@ class _Team:
         self.pool = pool
 
     def __call__(self, work, items):
-        others = [self.pool.submit(_quiet(work), item) for item in items[1:]]
+        others = [self.pool.submit(_quiet()(work), item) for item in items[1:]]
         return [work(items[0]), *(other.result() for other in others)]
 
 
