@@ -441,7 +441,9 @@ def coverage(counts, found):
             "the training documents; the others start at random. Check that the vectors are of the "
             "language of the texts and tokenised alike (case, word pieces, punctuation).",
             UserWarning,
-            stacklevel=2,
+            # whoever called fit or partial_fit: _starting_point, _train, the method and
+            # scikit-learn's wrapper of it are in between
+            stacklevel=6,
         )
     return shares
 

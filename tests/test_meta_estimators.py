@@ -4,6 +4,7 @@ The corpora have several topics of equal size, so that whoever always names the 
 below the scores asked for here.
 """
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -296,16 +297,49 @@ def test_frozen(fitted):
 
 
 @pytest.mark.filterwarnings("ignore:A worker stopped while some jobs:UserWarning")
-def test_scores_do_not_depend_on_the_number_of_workers():
+@pytest.mark.parametrize("pooling", ["max", "max+average"])  # in NumPy, and compiled by Keras
+def test_scores_do_not_depend_on_the_number_of_workers(pooling):
     grid = {"textcnnclassifier__filters": [4, 8], "textvectorizertransformer__min_df": [1, 3]}
     tables = []
     for n_jobs in (1, 2):
-        search = GridSearchCV(pipeline(), grid, cv=FOLDS, n_jobs=n_jobs, scoring="neg_log_loss")
+        search = GridSearchCV(
+            pipeline(pooling=pooling),
+            grid,
+            cv=FOLDS,
+            n_jobs=n_jobs,
+            scoring="neg_log_loss",
+            error_score="raise",
+        )
         tables.append(search.fit(TEXTS, LABELS).cv_results_)
     np.testing.assert_allclose(
-        tables[0]["mean_test_score"], tables[1]["mean_test_score"], rtol=1e-4
+        tables[0]["mean_test_score"], tables[1]["mean_test_score"], rtol=0, atol=1e-5
     )
     np.testing.assert_array_equal(tables[0]["rank_test_score"], tables[1]["rank_test_score"])
+
+
+def _threads_after_a_fit(pooling):
+    import tensorflow as tf
+
+    from sklearn_textcnn.training import fused
+
+    pipeline(pooling=pooling, epochs=1).fit(TEXTS, LABELS)
+    return (
+        fused._n_threads(),
+        tf.config.threading.get_intra_op_parallelism_threads(),
+        tf.config.threading.get_inter_op_parallelism_threads(),
+    )
+
+
+@pytest.mark.filterwarnings("ignore:A worker stopped while some jobs:UserWarning")
+def test_workers_share_the_cores(monkeypatch):
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        monkeypatch.delenv(name, raising=False)  # joblib passes on what is set here
+    jobs = [joblib.delayed(_threads_after_a_fit)(p) for p in ("max", "max+average")]
+    threads = joblib.Parallel(n_jobs=2, backend="loky")(jobs)
+    # TensorFlow's 0 would mean: as many as there are cores
+    most = max(joblib.cpu_count() // 2, 1)
+    assert np.min(threads) >= 1
+    assert np.max(threads) <= most
 
 
 @pytest.fixture

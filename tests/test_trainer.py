@@ -135,6 +135,45 @@ def test_a_fit_that_fails_or_has_callbacks_keeps_no_network(trainer, monkeypatch
     assert not trainer._idle_networks
 
 
+@pytest.mark.usefixtures("keras_step")
+def test_an_interrupted_fit_keeps_no_network(trainer, monkeypatch):
+    a = architecture()
+    expected = train(trainer, a)
+    (runner,) = trainer._idle_networks.values()
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "end_epoch", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(trainer, a)
+    assert not trainer._idle_networks
+    assert_equal_weights(train(trainer, a).weights, expected.weights)
+
+
+@pytest.mark.usefixtures("keras_step")
+def test_a_result_is_complete_before_another_fit_may_take_the_network(trainer, monkeypatch):
+    a = architecture()
+    expected = train(trainer, a, keep_optimizer_state=True)
+    put_idle, users = trainer._put_idle, []
+
+    def put_idle_and_train(key, network):
+        """What a thread does that has waited for the network."""
+        put_idle(key, network)
+        users.append(network)
+        if len(users) == 1:
+            train(trainer, a, {"learning_rate": 0.1}, seed=5)
+
+    monkeypatch.setattr(trainer, "_put_idle", put_idle_and_train)
+    result = train(trainer, a, keep_optimizer_state=True)
+    assert len(users) == 2
+    assert users[0] is users[1]
+    assert_equal_weights(result.weights, expected.weights)
+    for ours, theirs in zip(result.optimizer_state, expected.optimizer_state, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.usefixtures("any_step")
 def test_a_network_in_use_is_not_shared(trainer):
     """A fit within a fit, as in two threads, gets a network of its own."""

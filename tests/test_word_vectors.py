@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -404,8 +405,41 @@ def test_progress_is_written_ten_times_a_second_at_most(capsys, monkeypatch):
     assert len(shares(capsys.readouterr().err)) == 11
 
 
+@pytest.mark.parametrize("form", ["text", "binary", "gzip", "zip"])
+def test_reading_takes_the_memory_of_the_rows_kept(tmp_path, monkeypatch, form):
+    chunk = 1 << 12
+    monkeypatch.setattr(_vector_files, "_CHUNK", chunk)
+    n_components, vocabulary = 20, tuple(f"t{i}" for i in range(0, 2000, 10))
+    vector = np.arange(n_components) / 8
+    peaks = {}
+    for n_tokens in (2000, 20_000):
+        table = {f"t{i}": vector for i in range(n_tokens)}
+        if form == "binary":
+            content = binary(table)
+        else:
+            numbers = " ".join(map(str, vector))
+            content = "".join(f"{token} {numbers}\n" for token in table).encode()
+        assert len(content) > 80 * n_tokens
+        if form == "zip":
+            path = make_zip(tmp_path, vectors=content)
+        else:
+            content = gzip.compress(content) if form == "gzip" else content
+            path = write(tmp_path, content, f"vectors{n_tokens}.{form}")
+        tracemalloc.start()
+        try:
+            rows, found = rows_for_ids(path, vocabulary, len(vocabulary) + 2)
+            peaks[n_tokens] = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert found.sum() == 200
+        np.testing.assert_array_equal(rows[7], vector)
+    # the 200 rows, some copies of them and the dicts of their tokens; then chunks of the file
+    assert peaks[2000] < 8 * rows.nbytes + 20 * chunk
+    assert peaks[20_000] < peaks[2000] + 16 * chunk
+
+
 @pytest.mark.slow
-def test_a_large_file_takes_seconds_and_little_memory(tmp_path):
+def test_a_large_file_takes_seconds(tmp_path):
     rng = np.random.default_rng(0)
     numbers = [b" ".join(b"%.5f" % x for x in rng.standard_normal(300)) for _ in range(64)]
     path = tmp_path / "large.txt"
