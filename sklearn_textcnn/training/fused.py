@@ -80,6 +80,7 @@ class FusedNetwork:
     """
 
     stop_training = False
+    missed = None
 
     def __init__(self, architecture, head, options):
         self.architecture, self.head, self.options = architecture, head, options
@@ -166,15 +167,16 @@ class FusedNetwork:
 
     def begin_epoch(self, n_steps):
         """Prepare for so many steps."""
-        if self.trained is not None:
+        if self.trained is not None and self.catch_up is not None:
             self.missed = MissedSteps(len(self.trained), n_steps, self.step_number)
 
     def end_epoch(self):
         """Bring the rows up to date that were not in the last batches."""
-        if self.trained is None or self.catch_up is None:
+        if self.missed is None:
             return
         for tokens, missed, owed in self.missed.all_rows():
-            values, slots = self._caught_up(tokens, missed, owed)
+            values, slots = self._trained_rows(tokens)
+            self.catch_up(values, slots, missed, owed, self.options.learning_rate)
             self._put_back(tokens, values, slots)
 
     def step(self, tokens, index, targets, weights, dropout):
@@ -198,7 +200,10 @@ class FusedNetwork:
         """
         trained = None
         if self.trained is not None:
-            trained = self._caught_up(tokens, *self.missed.begin_step(tokens))
+            trained = self._trained_rows(tokens)
+            if self.missed is not None:
+                missed, owed = self.missed.begin_step(tokens)
+                self.catch_up(*trained, missed, owed, self.options.learning_rate)
         rows = self._rows(tokens, trained and trained[0])
         features, starts = self._features(rows, index)
         inputs, logits = self._dense(features, dropout)
@@ -228,12 +233,9 @@ class FusedNetwork:
         static = self.static[tokens]
         return static if trained is None else np.concatenate([static, trained], axis=1)
 
-    def _caught_up(self, tokens, missed, owed):
-        """Copies of trained rows and their slots, as the steps they missed would have left them."""
-        values, slots = self.trained[tokens], [slot[tokens] for slot in self.slots["trained"][0]]
-        if self.catch_up is not None:
-            self.catch_up(values, slots, missed, owed, self.options.learning_rate)
-        return values, slots
+    def _trained_rows(self, tokens):
+        """Copies of trained rows and of their slots."""
+        return self.trained[tokens], [slot[tokens] for slot in self.slots["trained"][0]]
 
     def _put_back(self, tokens, values, slots):
         self.trained[tokens] = values
