@@ -16,6 +16,7 @@ Fitted state is a dict of arrays, so that a fitted classifier holds nothing but 
 """
 
 import warnings
+from threading import Lock
 
 import numpy as np
 from scipy.sparse import csr_array, vstack
@@ -35,9 +36,10 @@ PAIR_WEIGHT = 0.7
 # Pairs that are features, those of the most documents. Leaving out all that stand in a single
 # document cost half a point on MR and docstrings.
 MOST_PAIRS = 2**18
+_liblinear = Lock()
 FIRST_TOKEN = 2  # ids of padding and of unknown tokens are no features
 TOLERANCE = 0.01
-DOCUMENTS_AT_A_TIME, TRAINING_BLOCK = 256, 2**13
+DOCUMENTS_AT_A_TIME, VALUES_AT_A_TIME, TRAINING_BLOCK = 256, 2**22, 2**13
 # To find a token and a pair takes about as long as so many look-ups of numbers in a row.
 VALUES_A_TOKEN = 300
 
@@ -63,16 +65,20 @@ def fit_linear(ids, targets, weights, n_ids, longest, one_of, rng):
     dict of str to ndarray
         What `linear_logits` reads.
     """
+    # the penalty, and one more document of each class, are beside documents of weight 1
+    weights = weights / weights.mean()
     features, inverse_frequencies, pairs = _tf_idf(ids, n_ids, longest)
     seed = int(rng.integers(2**31))
     held_out = _held_out_decisions(features, targets, weights, seed, _folds(targets, rng))
     factors = _factors(held_out, targets, weights, one_of)
-    kernels, biases = _machines(features, targets, weights, seed)
-    kernel = np.tensordot(factors, kernels, 1)  # (n_features, n_outputs)
-    rows = np.concatenate(
-        [kernel * inverse_frequencies[:, None], inverse_frequencies[:, None] ** 2], axis=1
-    ).astype(np.float32)
-    return {"rows": rows, "pairs": pairs, "intercept": factors @ biases}
+    n_outputs = targets.shape[1]
+    rows = np.empty((len(inverse_frequencies), n_outputs + 1), dtype=np.float32)
+    rows[:, -1] = inverse_frequencies**2
+    intercept = np.empty(n_outputs)
+    for output, (kernels, biases) in enumerate(_machines(features, targets, weights, seed)):
+        rows[:, output] = inverse_frequencies * (factors @ kernels)
+        intercept[output] = factors @ biases
+    return {"rows": rows, "pairs": pairs, "intercept": intercept}
 
 
 def linear_logits(linear, ids):
@@ -102,11 +108,23 @@ def linear_logits(linear, ids):
         found[:, -1:] *= frequencies**2
         sums[block] = np.add.reduceat(found, ends[:-1], axis=0, dtype=np.float64)
 
-    starts = range(0, len(ids), DOCUMENTS_AT_A_TIME)
-    blocks = (order[start : start + DOCUMENTS_AT_A_TIME] for start in starts)
+    blocks = _blocks_of_values(order, lengths, 2 * rows.shape[1])
     for_each(work, blocks, int(lengths.sum()) * (VALUES_A_TOKEN + rows.shape[1]))
     # a document without features has sums of zero
     return sums[:, :-1] / np.sqrt(np.maximum(sums[:, -1:], 1e-12)) + linear["intercept"]
+
+
+def _blocks_of_values(order, lengths, values_a_token):
+    """Cut documents, sorted by length, into runs of a bounded number of look-ups."""
+    start = 0
+    while start < len(order):
+        stop = min(start + DOCUMENTS_AT_A_TIME, len(order))
+        while stop > start + 1 and (
+            (stop - start) * lengths[order[stop - 1]] * values_a_token > VALUES_AT_A_TIME
+        ):
+            stop = (start + stop) // 2
+        yield order[start:stop]
+        start = stop
 
 
 def _features(ids, pairs, n_ids):
@@ -203,39 +221,37 @@ def _held_out_decisions(features, targets, weights, seed, folds):
     decisions = np.empty((len(MACHINES), *targets.shape))
     for fold in range(N_FOLDS):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        kernels, biases = _machines(features[train], targets[train], weights[train], seed)
-        for i, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
-            decisions[i, test] = features[test] @ kernel + bias
+        unseen = features[test]
+        machines = _machines(features[train], targets[train], weights[train], seed)
+        for output, (kernels, biases) in enumerate(machines):
+            decisions[:, test, output] = (unseen @ kernels.T + biases).T
     return decisions
 
 
 def _machines(features, targets, weights, seed):
-    """Each machine's weights (n_features, n_outputs) and intercepts (n_outputs,).
+    """Yield the machines of one output after the other: it against the rest.
 
-    Every output is one class against the rest.
+    Their weights are of shape (n_machines, n_features), their intercepts (n_machines,).
     """
-    kernels = np.zeros((len(MACHINES), features.shape[1], targets.shape[1]), dtype=np.float32)
-    biases = np.empty((len(MACHINES), targets.shape[1]))
-    for output, is_in in enumerate(targets.T > 0.5):
-        if is_in.all() or not is_in.any():
-            biases[:, output] = 1.0 if is_in.all() else -1.0
-            continue
-        ratios = _log_count_ratios(features, is_in, weights)
-        for i, machine in enumerate(MACHINES):
-            kernel, bias = machine(features, is_in, weights, ratios, seed)
-            kernels[i, :, output], biases[i, output] = kernel, bias
-    return kernels, biases
-
-
-def _log_count_ratios(features, is_in, weights):
-    """Naive Bayes weight of each feature (Wang & Manning 2012), with one added to every count."""
     there = features.astype(bool).T
     exists = there @ np.ones(len(weights)) > 0
+    for is_in in targets.T > 0.5:
+        if is_in.all() or not is_in.any():
+            kernels = np.zeros((len(MACHINES), len(exists)))
+            yield kernels, np.full(len(MACHINES), 1.0 if is_in.all() else -1.0)
+            continue
+        ratios = exists * _log_count_ratios(there, exists, is_in, weights)
+        fits = [machine(features, is_in, weights, ratios, seed) for machine in MACHINES]
+        yield np.array([kernel for kernel, _ in fits]), np.array([bias for _, bias in fits])
+
+
+def _log_count_ratios(there, exists, is_in, weights):
+    """Naive Bayes weight of each feature (Wang & Manning 2012), with one added to every count."""
     logarithms = []
     for those in (is_in, ~is_in):
         counts = 1 + there @ (weights * those)
         logarithms.append(np.log(counts) - np.log(max(counts[exists].sum(), 1)))
-    return exists * (logarithms[0] - logarithms[1])
+    return logarithms[0] - logarithms[1]
 
 
 def _support_vectors(features, is_in, weights, ratios, seed):
@@ -244,7 +260,8 @@ def _support_vectors(features, is_in, weights, ratios, seed):
     from sklearn.svm import LinearSVC
 
     machine = LinearSVC(C=PENALTY, tol=TOLERANCE, random_state=seed)
-    with warnings.catch_warnings():
+    # the random numbers of liblinear, and the filters of warnings, are the process's
+    with _liblinear, warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         machine.fit(features, is_in, weights)
     return machine.coef_[0], machine.intercept_[0]

@@ -118,7 +118,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     epochs : int or "auto", default="auto"
         Most passes over the training documents. "auto": 25 for up to 500 documents and fewer the
         more there are, ``round(25 * (500 / n_samples) ** 0.3)``, so 10 for 10,000 and 5 for
-        100,000, at least 3.
+        100,000, at least 3; always 25 with `early_stopping`.
     early_stopping : bool, default=False
         Hold out `validation_fraction` of the documents, or use `X_val`, stop once their loss has
         not fallen for `patience` epochs, and keep the weights of the best epoch.
@@ -156,7 +156,8 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Per epoch: "loss" (cross-entropy with label smoothing, weights and l2), "accuracy" and,
         with validation, "val_loss" (cross-entropy alone) and "val_accuracy". Training scores are
         averages over the epoch with dropout on. Accuracies are weighted; at multi-label all labels
-        of a document must be right.
+        of a document must be right. With a linear part, training scores are those of the network
+        alone, validation scores those of the answers.
     vocabulary_ : tuple of str or None
         Tokens of ids 2 and up, if `X` was `TokenIds` of a learned or fixed vocabulary.
     coverage_ : dict of str to float
@@ -598,7 +599,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         options = {name: getattr(self, name) for name in _TRAINING_OPTIONS}
         options["network_share"] = self._network_share
         if self.epochs == "auto":
-            options["epochs"] = _enough_epochs(len(ids))
+            options["epochs"] = _enough_epochs(0 if self.early_stopping else len(ids))
         options["callbacks"] = check_callbacks(self)
         if partial:
             options |= {"epochs": 1, "verbose": 0, "average": 0}

@@ -2,6 +2,8 @@
 
 import itertools
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -86,6 +88,8 @@ def test_machines_are_those_of_scikit_learn(n_outputs, longest, weighted, monkey
     monkeypatch.setattr(_linear, "TOLERANCE", 1e-8)
     ids, targets = corpus(n_outputs=n_outputs)
     weights = np.random.default_rng(1).uniform(0.1, 3, len(ids)) if weighted else np.ones(len(ids))
+    logits_of = partial(linear_logits, fit(ids, targets, weights, longest))
+    weights = weights / weights.mean()
     tfidf = tf_idf(longest).fit(ids)
     features = tfidf.transform(ids)
     new_ids, _ = corpus(n_outputs=n_outputs, seed=1)
@@ -99,7 +103,7 @@ def test_machines_are_those_of_scikit_learn(n_outputs, longest, weighted, monkey
             new = new_features.multiply(factors).tocsr()
             decisions[i, :, output] = machine.decision_function(new)
         decisions[2, :, output] = new_features @ factors
-    logits = linear_logits(fit(ids, targets, weights, longest), new_ids)
+    logits = logits_of(new_ids)
     factors = np.linalg.lstsq(decisions.reshape(3, -1).T, logits.ravel())[0]
     assert (factors > -1e-2).all()
     assert factors.sum() > 0.5
@@ -266,6 +270,33 @@ def test_same_generator_same_machine():
     first, second = fit(ids, targets), fit(ids, targets)
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
+
+
+def test_only_ratios_of_weights_count():
+    """Some give weights that sum to 1."""
+    ids, targets = corpus()
+    weights = np.random.default_rng(1).uniform(0.1, 3, len(ids))
+    logits = linear_logits(fit(ids, targets, weights), ids)
+    for factor in (1e-6, 1e3):
+        scaled = linear_logits(fit(ids, targets, factor * weights), ids)
+        np.testing.assert_allclose(scaled, logits, rtol=1e-3, atol=1e-3)
+
+
+def test_fits_in_threads_are_those_of_one():
+    """The random numbers of liblinear are the process's."""
+    ids, targets = corpus(300)
+    alone = fit(ids, targets)["rows"]
+    with ThreadPoolExecutor(4) as pool:
+        for linear in pool.map(lambda _: fit(ids, targets), range(12)):
+            np.testing.assert_array_equal(linear["rows"], alone)
+
+
+def test_few_documents_at_a_time_with_many_outputs(monkeypatch):
+    ids, targets = corpus(300)
+    linear = fit(ids, targets)
+    logits = linear_logits(linear, ids)
+    monkeypatch.setattr(_linear, "VALUES_AT_A_TIME", 50)  # not one document
+    np.testing.assert_array_equal(linear_logits(linear, ids), logits)
 
 
 def test_large_ids_make_pairs_of_their_own():

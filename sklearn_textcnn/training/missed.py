@@ -1,9 +1,10 @@
 """Steps that rows of a table missed because no token of theirs was in the batch.
 
-Adam moves a weight at every step, for dozens of steps after its last gradient, on momentum. Updates
-that touch the rows of a batch alone would leave that out, and a rare token would learn a tenth of
-what it should. So a row makes up for the steps it missed when it is needed next, and every row does
-at the end of an epoch: the sum over those steps is known without taking them.
+Keras' Adam moves a weight at every step, for dozens of steps after its last gradient, on momentum.
+Updates that touch the rows of a batch alone would leave that out, and a rare token would move a
+tenth as far. So a row makes up for the steps it missed when it is needed next, and every row does
+at the end of an epoch: the sum over those steps is known without taking them. It is exact but for
+epsilon, which is taken to shrink with what it is added to.
 """
 
 from math import sqrt

@@ -19,6 +19,8 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
 
     # name -> start value
     slots = {}
+    # whether a step without a gradient changes anything
+    catches_up = False
 
     def build(self, variables):
         if self.built:
@@ -62,7 +64,7 @@ class RowSparseOptimizer(keras.optimizers.Optimizer):
 
     def without_gradient(self, value, slots, missed, owed, rate):
         """Weights and slots after some steps without a gradient."""
-        return value, slots
+        raise NotImplementedError
 
     def dense_step(self, gradient, variable, slots, rate):
         """Update a whole weight and its slots in place."""
@@ -88,6 +90,7 @@ class RowSparseAdam(RowSparseOptimizer):
 
     slots = {"momentum": 0.0, "velocity": 0.0}
     beta_1, beta_2, epsilon = BETA_1, BETA_2, 1e-7
+    catches_up = True
 
     def rule(self, gradient, value, slots, rate):
         momentum, velocity = slots
@@ -130,8 +133,7 @@ class LazyAdam(RowSparseAdam):
     A row that is seldom in a batch moves a tenth as far as with Adam.
     """
 
-    def without_gradient(self, value, slots, missed, owed, rate):
-        return value, slots
+    catches_up = False
 
 
 class RowSparseAdamW(RowSparseAdam):
@@ -169,6 +171,7 @@ class RowSparseRMSprop(RowSparseOptimizer):
 
     slots = {"velocity": 0.0}
     rho, epsilon = 0.9, 1e-7
+    catches_up = True
 
     def rule(self, gradient, value, slots, rate):
         velocity = self.rho * slots[0] + (1 - self.rho) * tf.square(gradient)

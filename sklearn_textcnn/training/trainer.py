@@ -14,7 +14,7 @@ from sklearn_textcnn.training import fused
 from sklearn_textcnn.training.loop import run
 from sklearn_textcnn.training.missed import MissedSteps
 from sklearn_textcnn.training.network import TextCNN
-from sklearn_textcnn.training.optimizers import BY_NAME, RowSparseOptimizer
+from sklearn_textcnn.training.optimizers import BY_NAME
 
 MOST_IDLE_NETWORKS = 4
 
@@ -202,7 +202,7 @@ class KerasNetwork(BaseWrapper):
         self._hits = _softmax_hits if head == "softmax" else _sigmoid_hits
         self._train_step, self._logits = _compiled_steps(network, self._hits)
         self._catch_up = None
-        if network.trained is not None and isinstance(optimizer, RowSparseOptimizer):
+        if network.trained is not None and getattr(optimizer, "catches_up", False):
             self._catch_up = _compiled_catch_up(network.trained, optimizer)
 
     def prepare(self, start, options, optimizer_state):
