@@ -102,6 +102,15 @@ def test_threads_change_nothing(monkeypatch):
     np.testing.assert_array_equal(Forward(a, weights).logits(ids), expected)
 
 
+def test_documents_at_a_time_change_nothing(monkeypatch):
+    a = architecture()
+    weights, ids = random_weights(a), np.tile(awkward_ids(), (3, 1))
+    expected = Forward(a, weights).logits(ids)
+    monkeypatch.setattr(forward, "DOCUMENTS_AT_A_TIME", 7)
+    np.testing.assert_array_equal(Forward(a, weights).logits(ids), expected)
+    assert Forward(a, weights).logits(ids[:0]).shape == (0, expected.shape[1])
+
+
 def test_threads_stay_within_the_limit_of_a_worker(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert forward._n_threads(10**12) == 1

@@ -21,6 +21,8 @@ MOST_MULTIPLICATIONS = 2**18
 TABLE_LIMIT_BYTES = 256 * 2**20
 # Window values worked on at a time: they have to stay in a core's second-level cache.
 BLOCK_VALUES = 160_000
+# Features of more documents take memory, and going through it time.
+DOCUMENTS_AT_A_TIME = 2**14
 # Fewer look-ups than this are done sooner than a thread has started.
 VALUES_PER_THREAD = 20_000_000
 
@@ -111,11 +113,15 @@ class Forward:
         -------
         ndarray of shape (n_samples, n_outputs), dtype float32
         """
-        hidden = self.features(ids).astype(np.float64)  # (n, features)
-        for kernel, bias in self.dense[:-1]:
-            hidden = self.activation(hidden @ kernel + bias)  # (n, units)
-        kernel, bias = self.dense[-1]
-        return (hidden @ kernel + bias).astype(np.float32)  # (n, outputs)
+        logits = np.empty((len(ids), len(self.dense[-1][1])), dtype=np.float32)
+        for start in range(0, len(ids), DOCUMENTS_AT_A_TIME):
+            part = slice(start, start + DOCUMENTS_AT_A_TIME)
+            hidden = self.features(ids[part]).astype(np.float64)  # (n, features)
+            for kernel, bias in self.dense[:-1]:
+                hidden = self.activation(hidden @ kernel + bias)  # (n, units)
+            kernel, bias = self.dense[-1]
+            logits[part] = hidden @ kernel + bias  # (n, outputs)
+        return logits
 
     def features(self, ids):
         """Pooled features, what the first dense layer reads, shape (n_samples, n_features)."""
