@@ -3,10 +3,10 @@
 Mean over folds or seeds, and their standard deviation. Every method sees the same splits: 10 folds
 on MR, 5 on SMS (equal texts stay together) and on docstrings, the official split on TREC (3 seeds)
 and 20ng (1 seed). "ours" is the classifier with all its defaults, alone and with word vectors:
-50-dimensional GloVe, or distilled from a sentence encoder. C of the linear models, their tokens,
-and rate and epochs of fastText are tuned within the training documents. A further part has 500
-training documents, ten draws a corpus. Training times are those of a whole fit on raw text, without
-any search.
+50-dimensional GloVe, or distilled from a sentence encoder. C of the linear models, beta of NBSVM,
+their tokens, and rate and epochs of fastText are tuned within the training documents. A further
+part has 500 training documents, ten draws a corpus. Training times are those of a whole fit on raw
+text, without any search.
 """
 
 import argparse
