@@ -57,6 +57,8 @@ class BatchMaker:
 
     def __init__(self, n_ids, widest):
         self._place = np.zeros(n_ids, dtype=np.int32)
+        self._is_there = np.zeros(n_ids, dtype=bool)
+        self._is_there[0] = True
         self._widest = widest
 
     def __call__(self, ids):
@@ -73,9 +75,9 @@ class BatchMaker:
         index : int32 ndarray of shape (n, T + widest - 1)
             Place of each position's id in `tokens`.
         """
-        tokens = np.unique(ids).astype(np.int32, copy=False)
-        if tokens[0] != 0:
-            tokens = np.concatenate([np.zeros(1, dtype=np.int32), tokens])
+        self._is_there[ids] = True
+        tokens = np.flatnonzero(self._is_there).astype(np.int32)
+        self._is_there[tokens[1:]] = False
         self._place[tokens] = np.arange(len(tokens), dtype=np.int32)
         index = np.zeros((len(ids), ids.shape[1] + self._widest - 1), dtype=np.int32)
         index[:, : ids.shape[1]] = self._place[ids]

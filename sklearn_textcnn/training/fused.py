@@ -51,17 +51,23 @@ class _Part(NamedTuple):
 
 
 def _shares(kernel_sizes, filters, n_shares):
-    """Parts of each share; equal work for all."""
+    """Parts of each share; equal work for all.
+
+    Every other share has its parts the other way round. Otherwise all threads would multiply at the
+    same time and then want Python, which only one can have, at the same time.
+    """
+    ends = np.cumsum(filters).tolist()
+    sizes = list(enumerate(zip(kernel_sizes, filters, ends, strict=True)))
     shares, row = [], 0
     for share in range(n_shares):
-        parts, feature = [], 0
-        for i, (k, n) in enumerate(zip(kernel_sizes, filters, strict=True)):
+        parts = []
+        for i, (k, n, end) in reversed(sizes) if share % 2 else sizes:
             low, high = n * share // n_shares, n * (share + 1) // n_shares
             rows = slice(row, row + k * (high - low))
             if low < high:
-                features = slice(feature + low, feature + high)
+                features = slice(end - n + low, end - n + high)
                 parts.append(_Part(i, k, slice(low, high), features, rows))
-            row, feature = rows.stop, feature + n
+            row = rows.stop
         if parts:
             shares.append(parts)
     return shares
@@ -205,7 +211,7 @@ class FusedNetwork:
                 missed, owed = self.missed.begin_step(tokens)
                 self.catch_up(*trained, missed, owed, self.options.learning_rate)
         rows = self._rows(tokens, trained and trained[0])
-        features, starts = self._features(rows, index)
+        features, windows = self._features(rows, index)
         inputs, logits = self._dense(features, dropout)
         losses, by_logit = self._losses(targets, logits)
         by_logit *= (weights / np.float32(len(weights)))[:, None]
@@ -215,7 +221,7 @@ class FusedNetwork:
         by_feature *= ACTIVATIONS[self.architecture["activation"]][1](features)
         by_feature[~(index != 0).any(axis=1)] = 0  # documents without tokens: features are constant
         self._apply(self.conv_bias, by_feature.sum(axis=0), self.slots["conv_bias"][0])
-        self._first_layer_backward(by_feature, starts, tokens, index, rows, trained)
+        self._first_layer_backward(by_feature, windows, tokens, index, rows, trained)
         if self.options.max_norm is not None:
             _limit_norms(self.dense_kernels[-1], self.options.max_norm)
         hits = self._hits(targets, logits)
@@ -235,7 +241,8 @@ class FusedNetwork:
 
     def _trained_rows(self, tokens):
         """Copies of trained rows and of their slots."""
-        return self.trained[tokens], [slot[tokens] for slot in self.slots["trained"][0]]
+        slots = self.slots["trained"][0]
+        return self.trained.take(tokens, axis=0), [slot.take(tokens, axis=0) for slot in slots]
 
     def _put_back(self, tokens, values, slots):
         self.trained[tokens] = values
@@ -243,7 +250,11 @@ class FusedNetwork:
             slot[tokens] = new
 
     def _features(self, rows, index):
-        """What the first dense layer reads, (n, features), and where the winning windows start."""
+        """What the first dense layer reads, (n, features), and which windows won.
+
+        The latter are where each window starts, (n, n_windows), and the number of the winning one,
+        (n, features).
+        """
         kernel_sizes = self.architecture["kernel_sizes"]
         n_positions = index.shape[1] - max(kernel_sizes) + 1
         counts = index[:, :n_positions] != 0
@@ -254,7 +265,7 @@ class FusedNetwork:
         windows = [index[documents, positions + j] for j in range(max(kernel_sizes))]
         look_ups = {k: [windows[j] * k + j for j in range(k)] for k in set(kernel_sizes)}
         features = np.empty((len(index), len(self.conv_bias)), dtype=np.float32)
-        starts = np.empty(features.shape, dtype=np.intp)
+        winners = np.empty(features.shape, dtype=np.intp)
 
         def work(share):
             for part in share:
@@ -264,15 +275,14 @@ class FusedNetwork:
                 for start in range(0, len(index), step):
                     block = slice(start, start + step)
                     sums = _window_sums(table, [rows[block] for rows in look_ups[part.kernel_size]])
-                    features[block, part.features], winners = _maxima(sums)
-                    starts[block, part.features] = winners
+                    maxima = _maxima(sums)
+                    features[block, part.features], winners[block, part.features] = maxima
 
         self.each(work, self.shares)
-        starts = np.take_along_axis(positions, starts, axis=1)
         features += self.conv_bias
         features = ACTIVATIONS[self.architecture["activation"]][0](features)
         features[~counts.any(axis=1)] = 0
-        return features, starts
+        return features, (positions, winners)
 
     def _dense(self, x, dropout=None):
         """Inputs of the dense layers, each with its dropout factors, and logits."""
@@ -312,14 +322,15 @@ class FusedNetwork:
             by_kernel = (x * factors).T @ upstream
             by_kernel += 2 * self.options.l2 * kernel
             by_bias = upstream.sum(axis=0)
-            upstream = (upstream @ kernel.T) * factors
+            # dot, since @ does not ask BLAS where there is one output
+            upstream = np.dot(upstream, kernel.T) * factors
             if i:
                 upstream *= slope(x)
             self._apply(kernel, by_kernel, self.slots["dense_kernels"][i])
             self._apply(bias, by_bias, self.slots["dense_biases"][i])
         return upstream
 
-    def _first_layer_backward(self, upstream, starts, tokens, index, rows, trained):
+    def _first_layer_backward(self, upstream, windows, tokens, index, rows, trained):
         static_dim = self.architecture["static_dim"]
         kernel_slots = self.slots["kernel"][0]
 
@@ -336,7 +347,7 @@ class FusedNetwork:
             self._apply(kernel, by_kernel, [slot[part] for slot in kernel_slots])
             return by_row
 
-        tables = _table_gradients(self.shares, upstream, starts, index, len(rows))
+        tables = _table_gradients(self.shares, upstream, windows, index, len(rows))
         by_row = self.each(work, list(zip(self.shares, tables, strict=True)))
         if trained is None:
             return
@@ -402,12 +413,16 @@ def _maxima(sums):
     return maxima, np.minimum(n_positions - first.astype(np.intp), n_positions - 1)
 
 
-def _table_gradients(shares, upstream, starts, index, n_tokens):
+def _table_gradients(shares, upstream, windows, index, n_tokens):
     """Gradient of the table ``kernel @ rows.T`` of each share: nearly empty, so sparse matrices."""
-    by_filter = upstream.T  # (features, n)
-    filters, documents = by_filter.nonzero()
-    values = by_filter[filters, documents]
-    first = documents * index.shape[1] + starts[documents, filters]
+    by_filter = np.ascontiguousarray(upstream.T)  # (features, n)
+    places = np.flatnonzero(by_filter != 0)
+    filters = places // len(index)
+    documents = places - filters * len(index)
+    values = by_filter.take(places)
+    positions, winners = windows
+    won = np.ascontiguousarray(winners.T).take(places)
+    first = documents * index.shape[1] + positions.take(documents * positions.shape[1] + won)
     counts = np.bincount(filters, minlength=len(by_filter))
     ends = np.concatenate([[0], counts.cumsum()])
     tokens = index.ravel()
