@@ -42,9 +42,9 @@ def ours(corpus, rows, seed, **params):
     return fitted(model, corpus.texts[rows], corpus.labels[rows])
 
 
-def ours_distilled(corpus, rows, seed):
+def ours_distilled(corpus, rows, seed, mode):
     vectors, _, _ = distilled_vectors(corpus)
-    return ours(corpus, rows, seed, word_vectors=vectors)
+    return ours(corpus, rows, seed, word_vectors=vectors, embedding_mode=mode)
 
 
 @cache
@@ -159,15 +159,16 @@ def fast_text(corpus, rows, seed):
     return fitted(OneThreadFastText(lr=lr, epoch=epoch), X, y, f"lr={lr:g}, epoch={epoch}")
 
 
-OURS, DISTILLED = "ours", "ours + distilled"
+OURS = "ours"
 GLOVE_METHODS = {f"ours + glove {mode}": mode for mode in GLOVE_MODES}
+DISTILLED_METHODS = {f"ours + distilled {mode}": mode for mode in ("static", "non-static")}
 METHODS = {
     OURS: ours,
     **{
         name: partial(ours, word_vectors=GLOVE, embedding_mode=mode)
         for name, mode in GLOVE_METHODS.items()
     },
-    DISTILLED: ours_distilled,
+    **{name: partial(ours_distilled, mode=mode) for name, mode in DISTILLED_METHODS.items()},
     "scikeras, tutorial network": tutorial,
     **{name: partial(linear, name) for name in LINEAR},
     "fastText": fast_text,

@@ -27,7 +27,7 @@ from sklearn_textcnn.inference.forward import document_lengths, for_each
 # Share of the network's logits in the sum, and that of one that starts from word vectors. A network
 # has met the training documents many times and is surer of itself than it should be. One that knows
 # no more of the language than they say adds little to the linear part; word vectors add much.
-NETWORK_SHARE, NETWORK_SHARE_WITH_VECTORS = 0.25, 0.75
+NETWORK_SHARE, NETWORK_SHARE_WITH_VECTORS = 0.25, 0.5
 N_FOLDS = 3
 # C of the support vector machines, and the weight of a pair beside a token. With a few hundred
 # documents a larger C and lighter pairs gain one to two points, with thousands nothing.

@@ -181,7 +181,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     The linear part is three machines on sublinear TF-IDF: a `LinearSVC`, naive Bayes, and a
     `LinearSVC` on features multiplied by naive Bayes log-count ratios [5]_. They are added with the
     factors that give the lowest cross-entropy on documents they have not seen (three folds, as in
-    stacking [3]_). A quarter of the network's logits is added to that, three quarters if it starts
+    stacking [3]_). A quarter of the network's logits is added to that, half of them if it starts
     from `word_vectors`. `partial_fit` trains the network alone and keeps a linear part that is
     there.
 
