@@ -51,8 +51,8 @@ def ours_distilled(corpus, rows, seed, mode):
 def distilled_vectors(corpus):
     """Vectors for all tokens of a corpus, how many these are, and the seconds it took.
 
-    A vector depends on the spelling of its token alone: test documents add tokens, and no labels
-    are read. So they are made once and not once per fold.
+    Test documents add tokens, which have a part in the principal components, and no labels are
+    read. So they are made once and not once per fold.
     """
     encode = sentence_encoder()
     made = []

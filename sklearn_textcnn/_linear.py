@@ -66,10 +66,11 @@ def fit_linear(ids, targets, weights, n_ids, longest, one_of, rng):
         What `linear_logits` reads.
     """
     # the penalty, and one more document of each class, are beside documents of weight 1
-    weights = weights / weights.mean()
+    weights = weights / weights.mean(dtype=np.float64)
     features, inverse_frequencies, pairs = _tf_idf(ids, n_ids, longest)
     seed = int(rng.integers(2**31))
-    held_out = _held_out_decisions(features, targets, weights, seed, _folds(targets, rng))
+    folds = _folds(features, targets, rng)
+    held_out = _held_out_decisions(features, targets, weights, seed, folds)
     factors = _factors(held_out, targets, weights, one_of)
     n_outputs = targets.shape[1]
     rows = np.empty((len(inverse_frequencies), n_outputs + 1), dtype=np.float32)
@@ -114,11 +115,11 @@ def linear_logits(linear, ids):
     return sums[:, :-1] / np.sqrt(np.maximum(sums[:, -1:], 1e-12)) + linear["intercept"]
 
 
-def _blocks_of_values(order, lengths, values_a_token):
+def _blocks_of_values(order, lengths, values_a_token, most_documents=DOCUMENTS_AT_A_TIME):
     """Cut documents, sorted by length, into runs of a bounded number of look-ups."""
     start = 0
     while start < len(order):
-        stop = min(start + DOCUMENTS_AT_A_TIME, len(order))
+        stop = min(start + most_documents, len(order))
         while stop > start + 1 and (
             (stop - start) * lengths[order[stop - 1]] * values_a_token > VALUES_AT_A_TIME
         ):
@@ -166,10 +167,11 @@ def _tf_idf(ids, n_ids, longest):
 
     pairs = _common_pairs(ids, n_ids) if longest > 1 else np.zeros(0, dtype=np.int64)
     n_features = n_ids + len(pairs)
-    counts = vstack(
-        [_count_matrix(_features(block, pairs, n_ids), n_features) for block in _blocks(ids)],
-        format="csr",
-    )
+    order, counts = [], []
+    for rows, block in _blocks(ids):
+        order.append(rows)
+        counts.append(_count_matrix(_features(block, pairs, n_ids), n_features))
+    counts = vstack(counts, format="csr")[np.argsort(np.concatenate(order))]
     transformer = TfidfTransformer(sublinear_tf=True, norm=None)
     weighted = transformer.fit_transform(counts)
     # ids that no document holds are no features
@@ -182,7 +184,7 @@ def _tf_idf(ids, n_ids, longest):
 def _common_pairs(ids, n_ids):
     """The pairs that stand in the most documents, in rising order."""
     found, counts = [], []
-    for block in _blocks(ids):
+    for _, block in _blocks(ids):
         keys = _counted(_pair_keys(block, n_ids))[0]
         distinct, in_documents = np.unique(keys[keys != 0], return_counts=True)
         found.append(distinct)
@@ -193,8 +195,15 @@ def _common_pairs(ids, n_ids):
 
 
 def _blocks(ids):
-    """The documents, a few at a time: keys of pairs take several times the memory of the ids."""
-    return (ids[start : start + TRAINING_BLOCK] for start in range(0, len(ids), TRAINING_BLOCK))
+    """Rows and ids of the documents, by length, a few at a time and without their padding.
+
+    Keys of pairs take several times the memory of the ids, and one long document should not make
+    that of the others.
+    """
+    lengths = document_lengths(ids)
+    order = np.argsort(lengths, kind="stable")
+    for rows in _blocks_of_values(order, lengths, 4, TRAINING_BLOCK):
+        yield rows, ids[rows, : lengths[rows[-1]]]
 
 
 def _count_matrix(features, n_features):
@@ -207,13 +216,19 @@ def _count_matrix(features, n_features):
     return matrix
 
 
-def _folds(targets, rng):
-    """Number of a fold for each document; every fold has a share of each combination of targets."""
-    order = rng.permutation(len(targets))
+def _folds(features, targets, rng):
+    """Number of a fold for each document; every fold has a share of each combination of targets.
+
+    Equal documents are in the same fold: a machine has seen a document if it has seen its copy.
+    """
+    # equal rows have equal products, bit for bit, and others hardly ever
+    keys = features @ rng.standard_normal(features.shape[1])
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    order = rng.permutation(first)
     kinds = np.unique(targets[order], axis=0, return_inverse=True)[1].ravel()
     folds = np.empty(len(targets), dtype=int)
-    folds[order[np.argsort(kinds, kind="stable")]] = np.arange(len(targets)) % N_FOLDS
-    return folds
+    folds[order[np.argsort(kinds, kind="stable")]] = np.arange(len(order)) % N_FOLDS
+    return folds[first[which.ravel()]]
 
 
 def _held_out_decisions(features, targets, weights, seed, folds):

@@ -235,6 +235,12 @@ def check_weights(sample_weight, class_weight, y, classes):
                 "class_weight must leave documents with a weight above 0; got "
                 f"{class_weight!r}, which leaves none."
             )
+    numbers = np.finfo(np.float32)
+    if not numbers.tiny * len(weights) <= weights.max() <= numbers.max / len(weights):
+        raise ValueError(
+            "The weights of the documents must be numbers that float32 can add up; the largest is "
+            f"{weights.max()}. Divide sample_weight by its mean."
+        )
     return weights.astype(np.float32)
 
 

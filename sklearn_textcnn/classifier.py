@@ -48,7 +48,6 @@ _TRAINING_OPTIONS = (
     "optimizer learning_rate batch_size epochs dropout token_dropout average max_norm l2 "
     "label_smoothing early_stopping patience callbacks verbose"
 ).split()
-_SCORES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 class TextCNNClassifier(ClassifierMixin, BaseEstimator):
@@ -136,7 +135,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Whether `fit` goes on from the weights of the last one.
     random_state : int, RandomState instance or None, default=None
         Source of initial weights, order of the documents, dropout and validation split. With an
-        int, the same data and the same number of threads, weights are equal bit for bit.
+        int and the same data, weights are equal bit for bit; where Keras trains the network
+        (`callbacks`, an optimizer of Keras, or what `conv_layers`, `pooling` or
+        ``embedding_dim=None`` ask for) only with the same number of threads as well.
     verbose : int, default=0
         1: a progress bar over the epochs.
 
@@ -157,7 +158,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         with validation, "val_loss" (cross-entropy alone) and "val_accuracy". Training scores are
         averages over the epoch with dropout on. Accuracies are weighted; at multi-label all labels
         of a document must be right. With a linear part, training scores are those of the network
-        alone, validation scores those of the answers.
+        alone, validation scores those of the answers. Scores that callbacks add come last.
     vocabulary_ : tuple of str or None
         Tokens of ids 2 and up, if `X` was `TokenIds` of a learned or fixed vocabulary.
     coverage_ : dict of str to float
@@ -654,8 +655,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         elif self.word_vectors is not None:
             vectors, known = self._read_word_vectors(n_ids)
             dim = vectors.shape[1]
+        pretrained = self.word_vectors is not None
         if not going_on:
-            pretrained = self.word_vectors is not None
+            self._pretrained = pretrained
             self._network_share = NETWORK_SHARE_WITH_VECTORS if pretrained else NETWORK_SHARE
         architecture = describe_network(self, dim, n_outputs)
         counts = np.bincount(ids.ravel(), minlength=len(known))
@@ -664,17 +666,18 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         seen = counts > 0
         seen[:2] = True
         if going_on:
-            refuse_other_network(
-                architecture | {"linear_ngrams": self.linear_ngrams},
-                self._architecture | {"linear_ngrams": self._linear_ngrams},
-            )
+            now = architecture | {"linear_ngrams": self.linear_ngrams}
+            before = self._architecture | {"linear_ngrams": self._linear_ngrams}
+            if pretrained and not self._pretrained:
+                now["word_vectors"], before["word_vectors"] = type(self.word_vectors).__name__, None
+            refuse_other_network(now, before)
             start = partial(
                 initialization.with_new_rows,
                 self._weights,
                 len(known),
                 seen & ~known,
                 known,
-                self.word_vectors is not None,
+                self._pretrained,
                 rng,
             )
         else:
@@ -696,10 +699,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         """Store the course of the training; a stream of batches adds to what is there."""
         earlier = vars(self).get("history_", {}) if partial else {}
         history = {name: earlier.get(name, []) + values for name, values in result.history.items()}
-        history = earlier | history
-        # callbacks may have added scores of their own; they come last
-        order = [*(name for name in _SCORES if name in history), *history]
-        self.history_ = {name: history[name] for name in order}
+        self.history_ = earlier | history
         self.n_iter_ = len(history["loss"])
         self.best_epoch_ = vars(self).get("best_epoch_") if partial else result.best_epoch
 

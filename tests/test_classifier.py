@@ -600,6 +600,16 @@ def test_class_weight_multiplies_sample_weight_in_a_copy():
     np.testing.assert_array_equal(writable, WEIGHTS)
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("weight", [1e-50, 1e-42, 1e38, 1e60])
+def test_weights_that_are_no_numbers_of_the_network(method, weight):
+    model, weights = small(epochs=1), np.full(len(IDS), weight)
+    classes = {"classes": [0, 1, 2]} if method == "partial_fit" else {}
+    with pytest.raises(ValueError, match="Divide sample_weight by its mean"):
+        getattr(model, method)(IDS, CLASSES, sample_weight=weights, **classes)
+    getattr(model, method)(IDS, CLASSES, sample_weight=weights / weights.mean(), **classes)
+
+
 def test_balanced_class_weight():
     uneven = np.flatnonzero((CLASSES != 2) | (np.arange(len(CLASSES)) % 4 == 0))
     ids, y = IDS[uneven], CLASSES[uneven]
@@ -1218,6 +1228,15 @@ def test_warm_start_goes_on_from_the_state_of_the_optimizer():
     assert not same_weights(model.fit(IDS, CLASSES), without_state.fit(IDS, CLASSES))
 
 
+def test_warm_start_refuses_word_vectors_that_it_would_not_read():
+    model = small(**WARM).fit(IDS, CLASSES)
+    before = model.predict_proba(IDS)
+    model.set_params(word_vectors=np.ones((50, 8)))
+    with pytest.raises(ValueError, match="word_vectors 'ndarray' now, None before"):
+        model.fit(IDS, CLASSES)
+    np.testing.assert_array_equal(model.predict_proba(IDS), before)
+
+
 def test_warm_start_from_the_weights_at_hand():
     model = small(**WARM, linear_ngrams=0).fit(IDS, CLASSES)
     before = copy.deepcopy(model)
@@ -1308,6 +1327,18 @@ def test_callbacks_steer(keras):
     scheduled = small(epochs=4, callbacks=[standstill]).fit(IDS, CLASSES)
     once = small(epochs=1, callbacks=[keras.callbacks.Callback()]).fit(IDS, CLASSES)
     assert same_weights(scheduled, once)
+
+
+def test_scores_that_callbacks_add_are_in_the_history(keras):
+    class Scorer(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["f1"] = epoch / 2
+
+    model = small(epochs=3, callbacks=[Scorer()]).fit(IDS, CLASSES)
+    assert list(model.history_) == ["loss", "accuracy", "f1"]
+    assert model.history_["f1"] == [0.0, 0.5, 1.0]
+    model.partial_fit(IDS, CLASSES)
+    assert model.history_["f1"] == [0.0, 0.5, 1.0, 0.0]
 
 
 def test_a_pickle_holds_no_network_after_callbacks(keras):

@@ -127,11 +127,13 @@ def test_ids_beyond_the_table_are_unknown():
     np.testing.assert_array_equal(model.logits(ids), model.logits(unknown))
 
 
-def test_product_rows_do_not_depend_on_their_number():
+@pytest.mark.parametrize(("dim", "n_columns"), [(50, 7), (16, 12), (128, 300)])
+def test_product_rows_depend_neither_on_their_number_nor_on_their_place(dim, n_columns):
     rng = np.random.default_rng(0)
-    left = rng.normal(size=(300, 50)).astype(np.float32)
-    right = rng.normal(size=(50, 7)).astype(np.float32)
+    left = rng.normal(size=(300, dim)).astype(np.float32)
+    right = rng.normal(size=(dim, n_columns)).astype(np.float32)
     product = product_by_row(left, right)
     np.testing.assert_allclose(product, left @ right, rtol=1e-4, atol=1e-5)
     for n in (1, 2, 63, 64, 65, 130):
         np.testing.assert_array_equal(product_by_row(left[:n], right), product[:n])
+        np.testing.assert_array_equal(product_by_row(left[n:], right), product[n:])

@@ -10,6 +10,8 @@ import pytest
 from networks import N_IDS, architecture, random_weights
 from test_trainer import documents, flat, options
 
+from sklearn_textcnn import TextCNNClassifier
+
 
 @pytest.fixture(scope="module")
 def trainer():
@@ -83,11 +85,26 @@ def test_weights_of_documents(trainer, monkeypatch):
     assert_close(*train_both(trainer, monkeypatch, architecture(), {}, weights=weights))
 
 
-@pytest.mark.parametrize("n_threads", [1, 3, 8])
-def test_any_number_of_threads(trainer, monkeypatch, n_threads):
-    monkeypatch.setattr(trainer.fused, "_n_threads", lambda: n_threads)
+@pytest.mark.parametrize("n_shares", [1, 3, 8])
+def test_any_number_of_shares(trainer, monkeypatch, n_shares):
+    monkeypatch.setattr(trainer.fused, "_n_threads", lambda: n_shares)
+    monkeypatch.setattr(trainer.fused, "N_SHARES", n_shares)
     monkeypatch.setattr(trainer.fused, "BLOCK_VALUES", 100)
     assert_close(*train_both(trainer, monkeypatch, architecture(), {}))
+
+
+def test_threads_change_no_bit_even_between_calls(trainer, monkeypatch):
+    def fitted(n_threads):
+        classifier = TextCNNClassifier(linear_ngrams=0, filters=7, optimizer="adam", random_state=0)
+        docs = documents(trainer)
+        for n in n_threads:
+            monkeypatch.setattr(trainer.fused, "_n_threads", lambda n=n: n)
+            classifier.partial_fit(docs.ids, docs.targets.argmax(axis=1), classes=[0, 1, 2])
+        return classifier.decision_function(docs.ids)
+
+    alone = fitted([1] * 4)
+    np.testing.assert_array_equal(fitted([2] * 4), alone)
+    np.testing.assert_array_equal(fitted([1, 2, 8, 1]), alone)
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "linear"])

@@ -1,13 +1,14 @@
 """The linear part against scikit-learn's own TF-IDF, and what its logits mean."""
 
 import itertools
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import pytest
-from scipy.sparse import hstack
+from scipy.sparse import csr_array, hstack
 from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
@@ -237,11 +238,36 @@ def test_factors_come_from_machines_that_did_not_see_the_document(monkeypatch):
 @pytest.mark.parametrize("n_documents", [2, 3, 4, 31])
 def test_folds_have_their_share_of_every_class(n_documents):
     targets = np.eye(3)[np.arange(n_documents) % 3]
-    folds = _linear._folds(targets, np.random.default_rng(0))
+    features = csr_array(np.eye(n_documents))
+    folds = _linear._folds(features, targets, np.random.default_rng(0))
     for label in range(3):
         counts = np.bincount(folds[targets[:, label] == 1], minlength=_linear.N_FOLDS)
         assert counts.max() - counts.min() <= 1
     assert np.bincount(folds).max() <= -(-n_documents // _linear.N_FOLDS)
+
+
+def test_copies_of_a_document_are_in_one_fold():
+    ids, targets = corpus(noise=1.0)  # labels of chance
+    features = _linear._tf_idf(ids, ids.max() + 1, 2)[0]
+    copies = np.tile(np.arange(len(ids)), 3)
+    folds = _linear._folds(features[copies], targets[copies], np.random.default_rng(0))
+    np.testing.assert_array_equal(folds, np.tile(folds[: len(ids)], 3))
+    assert len(set(folds)) == _linear.N_FOLDS
+    # what a copy gives away is not taken for knowledge of new documents
+    assert np.abs(linear_logits(fit(ids[copies], targets[copies]), ids)).mean() < 1
+
+
+def test_a_long_document_costs_no_more_than_its_own_length():
+    ids, targets = corpus()
+    wide = np.zeros((2000, 6000), dtype=np.int32)
+    wide[:, : ids.shape[1]] = ids[np.arange(2000) % len(ids)]
+    wide[7] = 2
+    tracemalloc.start()
+    try:
+        fit(wide, targets[np.arange(2000) % len(ids)])
+        assert tracemalloc.get_traced_memory()[1] < 2 * wide.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("one_of", [True, False])

@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 # A matrix product of fixed height gives each row the same bits wherever it stands and whatever
-# stands around it, which BLAS does not promise for products of different heights.
-ROWS_PER_PRODUCT = 32
+# stands around it, which BLAS does not promise for products of different heights. OpenBLAS takes
+# rows of a higher one in groups of several sizes, which round differently.
+ROWS_PER_PRODUCT = 8
 # OpenBLAS computes a product of this many multiplications where it was called. A larger one it
 # divides among threads, which at these sizes spend their time waiting for each other.
 MOST_MULTIPLICATIONS = 2**18

@@ -1,9 +1,9 @@
 """The common network with its whole training step in NumPy and SciPy.
 
 TensorFlow spreads each of the hundred short operations of a step over all cores and waits for them
-in between; on two cores half of the time is waiting. Here every core owns a share of the filters
-of all kernel sizes, from the embedding to the update of the kernels, and the way back leaves out
-the zeros that dropout, relu and pooling put into the gradient.
+in between; on two cores half of the time is waiting. Here a thread owns a share of the filters of
+all kernel sizes, from the embedding to the update of the kernels, and the way back leaves out the
+zeros that dropout, relu and pooling put into the gradient.
 """
 
 import os
@@ -22,6 +22,10 @@ from sklearn_textcnn.training._quiet import thread_limit
 from sklearn_textcnn.training.missed import MissedSteps
 from sklearn_textcnn.training.rules import BY_NAME
 
+# The same on every machine and in every worker of a search, whatever its threads: other shares
+# round differently, and training makes more of such a difference with every step. More than two
+# would wait for the interpreter most of the time.
+N_SHARES = 2
 # Window sums of a block of documents stay in the cache of a core.
 BLOCK_VALUES = 2**17
 
@@ -50,19 +54,19 @@ class _Part(NamedTuple):
     rows: slice  # of the kernel; a row per offset and filter
 
 
-def _shares(kernel_sizes, filters, n_shares):
+def _shares(kernel_sizes, filters):
     """Parts of each share; equal work for all.
 
-    Every other share has its parts the other way round. Otherwise all threads would multiply at the
+    The second share has its parts the other way round. Otherwise both threads would multiply at the
     same time and then want Python, which only one can have, at the same time.
     """
     ends = np.cumsum(filters).tolist()
     sizes = list(enumerate(zip(kernel_sizes, filters, ends, strict=True)))
     shares, row = [], 0
-    for share in range(n_shares):
+    for share in range(N_SHARES):
         parts = []
         for i, (k, n, end) in reversed(sizes) if share % 2 else sizes:
-            low, high = n * share // n_shares, n * (share + 1) // n_shares
+            low, high = n * share // N_SHARES, n * (share + 1) // N_SHARES
             rows = slice(row, row + k * (high - low))
             if low < high:
                 features = slice(end - n + low, end - n + high)
@@ -91,13 +95,13 @@ class FusedNetwork:
     def __init__(self, architecture, head, options):
         self.architecture, self.head, self.options = architecture, head, options
         self.rule, self.slot_starts, self.catch_up = BY_NAME[options.optimizer]
-        self.shares = _shares(architecture["kernel_sizes"], architecture["filters"], _n_threads())
+        self.shares = _shares(architecture["kernel_sizes"], architecture["filters"])
         self.each = lambda work, items: [work(item) for item in items]
 
     @contextmanager
     def running(self):
         """Threads of ours for the time of a fit; a product stays on the thread that asks for it."""
-        n_threads = len(self.shares)
+        n_threads = min(len(self.shares), _n_threads())
         with (
             _quiet(),
             _one_thread_for_products() as limit,

@@ -52,7 +52,6 @@ def run(network, callbacks, documents, validation, n_ids, options, rng):
                 callbacks.on_test_end(scores)
                 logs |= {f"val_{name}": value for name, value in scores.items()}
             callbacks.on_epoch_end(epoch, logs)
-            # now, since callbacks may have added scores of their own
             for name, value in logs.items():
                 history.setdefault(name, []).append(float(value))
             if bar:

@@ -126,6 +126,10 @@ def train(
         )
         network.prepare(start, options, optimizer_state)
         result = run(network, network.callback_list(options, len(documents.ids)), *fit)
+        _, history, _ = result
+        # Keras hands its callbacks a copy of the scores: what they add is only in its own history
+        for name, values in network.model_.history.history.items():
+            history.setdefault(name, [float(value) for value in values])
         # before another thread may take the network
         state = network.optimizer_state() if keep_optimizer_state else None
         if reusable:
