@@ -228,10 +228,11 @@ def tell(report, cells):
         if has(cells, name)
     ]
     report.table("Training in seconds, median", seconds)
+    row = best_distilled(cells)
     distilled = [
-        {"corpus": corpus} | cells.get(best_distilled(cells), corpus, "distilled")
+        {"corpus": corpus} | cells.get(row, corpus, "distilled")
         for corpus in CORPORA
-        if cells.get(best_distilled(cells), corpus)
+        if cells.get(row, corpus)
     ]
     if distilled:
         report.table("Distilling the vectors of a corpus, on top, once", distilled)
@@ -241,6 +242,7 @@ def tell(report, cells):
 
 def leads_table(report, cells):
     """How far ours are ahead of the best linear model of each corpus, which the claims sum up."""
+    ours = list(filter(None, (OURS, best_glove(cells), best_distilled(cells))))
     rows = []
     for corpus in CORPORA:
         scores = {name: cells.get(name, corpus) for name in LINEAR}
@@ -248,7 +250,7 @@ def leads_table(report, cells):
             continue
         best = max(scores, key=scores.get)
         row = {"corpus": corpus, "best linear model": best}
-        for name in filter(None, (OURS, best_glove(cells), best_distilled(cells))):
+        for name in ours:
             score = cells.get(name, corpus)
             row[name] = None if score is None else f"{score - scores[best]:+.2f}"
         rows.append(row)
@@ -268,17 +270,17 @@ def table_row(cells, name, show):
 def judge(report, cells):
     """Claims of everything whose cells are there."""
     claims = {}
-    for label, row in ("ours", OURS), ("glove", best_glove(cells)):
+    glove, distilled = best_glove(cells), best_distilled(cells)
+    for label, row in ("ours", OURS), ("glove", glove):
         lead = leads(cells, row, LINEAR, CORPORA)
         if lead:
             claims[f"{label} - best linear, mean over corpora"] = mean(lead.values())
             claims[f"{label} - best linear, worst corpus"] = min(lead.values())
-    distilled = best_distilled(cells)
     lead = leads(cells, distilled, LINEAR, JUDGED_WITH_DISTILLED)
     if lead:
         where = ", ".join(JUDGED_WITH_DISTILLED)
         claims[f"distilled - best linear, mean over {where}"] = mean(lead.values())
-    for label, row in ("ours", OURS), ("glove", best_glove(cells)), ("distilled", distilled):
+    for label, row in ("ours", OURS), ("glove", glove), ("distilled", distilled):
         for corpus in ("MR", "TREC"):
             claims[f"{corpus}: {label}"] = cells.get(row, corpus)
     small = leads(cells, f"small: {OURS}", [f"small: {name}" for name in LINEAR], CORPORA)

@@ -42,6 +42,8 @@ TOLERANCE = 0.01
 DOCUMENTS_AT_A_TIME, VALUES_AT_A_TIME, TRAINING_BLOCK = 256, 2**22, 2**13
 # To find a token and a pair takes about as long as so many look-ups of numbers in a row.
 VALUES_A_TOKEN = 300
+# In training the keys of an id and its pair, and what becomes of them, are counted as so many.
+VALUES_AN_ID = 4
 
 
 def fit_linear(ids, targets, weights, n_ids, longest, one_of, rng):
@@ -165,13 +167,11 @@ def _tf_idf(ids, n_ids, longest):
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.preprocessing import normalize
 
-    pairs = _common_pairs(ids, n_ids) if longest > 1 else np.zeros(0, dtype=np.int64)
+    order, blocks = _blocks(ids)
+    pairs = _common_pairs(ids, blocks, n_ids) if longest > 1 else np.zeros(0, dtype=np.int64)
     n_features = n_ids + len(pairs)
-    order, counts = [], []
-    for rows, block in _blocks(ids):
-        order.append(rows)
-        counts.append(_count_matrix(_features(block, pairs, n_ids), n_features))
-    counts = vstack(counts, format="csr")[np.argsort(np.concatenate(order))]
+    counts = [_count_matrix(_features(ids[block], pairs, n_ids), n_features) for block in blocks]
+    counts = vstack(counts, format="csr")[np.argsort(order)]
     transformer = TfidfTransformer(sublinear_tf=True, norm=None)
     weighted = transformer.fit_transform(counts)
     # ids that no document holds are no features
@@ -181,11 +181,11 @@ def _tf_idf(ids, n_ids, longest):
     return normalize(weighted, copy=False), inverse_frequencies, pairs
 
 
-def _common_pairs(ids, n_ids):
+def _common_pairs(ids, blocks, n_ids):
     """The pairs that stand in the most documents, in rising order."""
     found, counts = [], []
-    for _, block in _blocks(ids):
-        keys = _counted(_pair_keys(block, n_ids))[0]
+    for block in blocks:
+        keys = _counted(_pair_keys(ids[block], n_ids))[0]
         distinct, in_documents = np.unique(keys[keys != 0], return_counts=True)
         found.append(distinct)
         counts.append(in_documents)
@@ -195,15 +195,15 @@ def _common_pairs(ids, n_ids):
 
 
 def _blocks(ids):
-    """Rows and ids of the documents, by length, a few at a time and without their padding.
+    """The order of the documents by length, and indices of a few at a time without their padding.
 
     Keys of pairs take several times the memory of the ids, and one long document should not make
     that of the others.
     """
     lengths = document_lengths(ids)
     order = np.argsort(lengths, kind="stable")
-    for rows in _blocks_of_values(order, lengths, 4, TRAINING_BLOCK):
-        yield rows, ids[rows, : lengths[rows[-1]]]
+    cut = _blocks_of_values(order, lengths, VALUES_AN_ID, TRAINING_BLOCK)
+    return order, [(rows, slice(lengths[rows[-1]])) for rows in cut]
 
 
 def _count_matrix(features, n_features):

@@ -657,7 +657,6 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             dim = vectors.shape[1]
         pretrained = self.word_vectors is not None
         if not going_on:
-            self._pretrained = pretrained
             self._network_share = NETWORK_SHARE_WITH_VECTORS if pretrained else NETWORK_SHARE
         architecture = describe_network(self, dim, n_outputs)
         counts = np.bincount(ids.ravel(), minlength=len(known))
@@ -668,7 +667,8 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         if going_on:
             now = architecture | {"linear_ngrams": self.linear_ngrams}
             before = self._architecture | {"linear_ngrams": self._linear_ngrams}
-            if pretrained and not self._pretrained:
+            had_vectors = hasattr(self, "coverage_")
+            if pretrained and not had_vectors:
                 now["word_vectors"], before["word_vectors"] = type(self.word_vectors).__name__, None
             refuse_other_network(now, before)
             start = partial(
@@ -677,7 +677,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
                 len(known),
                 seen & ~known,
                 known,
-                self._pretrained,
+                had_vectors,
                 rng,
             )
         else:
