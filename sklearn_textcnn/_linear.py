@@ -15,6 +15,7 @@ Fitted state is a dict of arrays, so that a fitted classifier holds nothing but 
 ``intercept`` : shape (n_outputs,)
 """
 
+import os
 import warnings
 from threading import Lock
 
@@ -22,7 +23,8 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 from scipy.special import expit, logsumexp, softmax
 
-from sklearn_textcnn.inference.forward import document_lengths, for_each
+from sklearn_textcnn.network.operations import document_lengths
+from sklearn_textcnn.network.threads import for_each
 
 # Share of the network's logits in the sum, and that of one that starts from word vectors. A network
 # has met the training documents many times and is surer of itself than it should be. One that knows
@@ -37,6 +39,9 @@ PAIR_WEIGHT = 0.7
 # document cost half a point on MR and docstrings.
 MOST_PAIRS = 2**18
 _liblinear = Lock()
+if hasattr(os, "register_at_fork"):
+    # another thread of the parent may hold it, and would never give it back
+    os.register_at_fork(after_in_child=lambda: globals().update(_liblinear=Lock()))
 FIRST_TOKEN = 2  # ids of padding and of unknown tokens are no features
 TOLERANCE = 0.01
 DOCUMENTS_AT_A_TIME, VALUES_AT_A_TIME, TRAINING_BLOCK = 256, 2**22, 2**13
@@ -147,8 +152,9 @@ def _counted(numbers):
     is_new = np.ones(numbers.shape, dtype=bool)
     is_new[:, 1:] = numbers[:, 1:] != numbers[:, :-1]
     starts = np.flatnonzero(is_new)
-    ends = np.concatenate([[0], is_new.sum(axis=1).cumsum()])
-    return numbers.ravel()[starts], np.diff(starts, append=numbers.size), ends
+    bounds = np.append(starts, numbers.size)
+    ends = np.append(0, is_new.sum(axis=1).cumsum())
+    return numbers.ravel()[starts], bounds[1:] - bounds[:-1], ends
 
 
 def _term_frequencies(counts):

@@ -62,7 +62,7 @@ class Documents:
             batch = list(islice(self._source, size))
         else:
             batch = self._source[self.row : self.row + size]
-            batch = batch.tolist() if isinstance(batch, np.ndarray) else batch
+            batch = batch.tolist() if isinstance(batch, np.ndarray) else list(batch)
         self.row += len(batch)
         return batch
 

@@ -2,13 +2,18 @@
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    check_classification_targets,
+    type_of_target,
+)
 from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
@@ -17,9 +22,110 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from sklearn_textcnn.network.architecture import Architecture
 from sklearn_textcnn.token_ids import TokenIds
+from sklearn_textcnn.training.fit import Documents
 
 LARGEST_ID = 2**31 - 2
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What `fit` or `partial_fit` was given, checked.
+
+    Documents of weight 0 are left out. `labels` are what a split is stratified by, None at
+    multi-label.
+    """
+
+    documents: Documents
+    labels: np.ndarray | None
+    classes: np.ndarray
+    multilabel: bool
+    n_ids: int
+    id_space: object
+    vocabulary: tuple | None
+    validation: Documents | None = None
+
+
+def check_training_data(estimator, X, y, sample_weight, X_val, y_val, going_on):
+    """Check what `fit` was given.
+
+    Parameters
+    ----------
+    estimator : TextCNNClassifier
+        Gets `classes_`, `n_features_in_` and `feature_names_in_`.
+    X, y, sample_weight, X_val, y_val
+        As in `fit`.
+    going_on : bool
+        Whether training goes on from what was fitted before.
+
+    Returns
+    -------
+    TrainingData
+    """
+    y, multilabel = _check_answers(estimator, X, y)
+    classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
+    weights = check_weights(sample_weight, estimator.class_weight, y, classes)
+    if not multilabel:
+        # before the ids are looked at: what is wrong with those is not the first news
+        refuse_one_class(y[weights > 0])
+    if going_on:
+        refuse_other_classes(classes, estimator.classes_, multilabel, estimator._multilabel)
+    estimator.classes_ = classes
+    data = _check_documents(estimator, X, y, weights, classes, multilabel, going_on)
+    validation = _check_validation_data(estimator, X_val, y_val, classes, multilabel, data.id_space)
+    return replace(data, validation=validation)
+
+
+def check_batch(estimator, X, y, sample_weight, classes, going_on):
+    """Check what `partial_fit` was given; see `check_training_data`."""
+    y, multilabel = _check_answers(estimator, X, y, part=True)
+    if going_on:
+        now = np.arange(y.shape[1]) if multilabel else classes
+        now = np.unique(estimator.classes_ if now is None else now)
+        refuse_other_classes(now, estimator.classes_, multilabel, estimator._multilabel)
+    else:
+        _set_classes_of_stream(estimator, y, classes, multilabel)
+    classes = estimator.classes_
+    targets_of(y, classes, multilabel)  # labels that are not among the classes are the first news
+    weights = check_weights(sample_weight, estimator.class_weight, y, classes)
+    return _check_documents(estimator, X, y, weights, classes, multilabel, going_on)
+
+
+def _check_documents(estimator, X, y, weights, classes, multilabel, going_on):
+    ids = check_ids(estimator, X, reset=not going_on)
+    if going_on:
+        refuse_other_vocabulary(X, estimator._id_space, "X")
+    n_ids = max(int(ids.max()) + 1, 2, getattr(X, "n_ids", None) or 0)
+    arrays = ids, targets_of(y, classes, multilabel), weights
+    if not weights.all():
+        arrays, y = (array[weights > 0] for array in arrays), y[weights > 0]
+    return TrainingData(
+        documents=Documents(*arrays),
+        labels=None if multilabel else y,
+        classes=classes,
+        multilabel=multilabel,
+        n_ids=n_ids,
+        id_space=estimator._id_space if going_on else id_space(X),
+        vocabulary=estimator.vocabulary_ if going_on else getattr(X, "vocabulary", None),
+    )
+
+
+def _set_classes_of_stream(estimator, y, classes, multilabel):
+    vars(estimator).pop("classes_", None)
+    if multilabel and classes is None:
+        classes = np.arange(y.shape[1])
+    _check_partial_fit_first_call(estimator, classes)
+    if multilabel and not np.array_equal(estimator.classes_, np.arange(y.shape[1])):
+        raise ValueError(
+            f"classes must be None or 0 to {y.shape[1] - 1}, the columns of y, for multi-label "
+            f"targets; got {estimator.classes_.tolist()}."
+        )
+    if len(estimator.classes_) < 2:
+        raise ValueError(
+            f"classes must name at least 2 classes; got {estimator.classes_.tolist()}. "
+            "Name every class that will come."
+        )
 
 
 def check_ids(estimator, X, *, reset, name="X", remedy="put TextVectorizerTransformer in front"):
@@ -82,11 +188,6 @@ def id_space(X):
     return X.n_ids if X.vocabulary is None else X.vocabulary_digest
 
 
-def size_of_id_space(X, ids):
-    """Rows that a table needs for the ids, at least the two of padding and unknown."""
-    return max(int(ids.max()) + 1, 2, getattr(X, "n_ids", None) or 0)
-
-
 def refuse_other_vocabulary(X, fitted, name):
     """Raise a ValueError if X holds ids of another `id_space` than the one seen in fit."""
     now = id_space(X)
@@ -98,7 +199,7 @@ def refuse_other_vocabulary(X, fitted, name):
         )
 
 
-def check_answers(estimator, X, y, part=False):
+def _check_answers(estimator, X, y, part=False):
     """Labels of the documents, and whether they are an indicator matrix: see `check_labels`."""
     name = type(estimator).__name__
     if y is None:
@@ -278,8 +379,8 @@ def encode_labels(y, classes, name):
     return places
 
 
-def check_validation_data(estimator, X_val, y_val, classes, multilabel, space):
-    """Ids, targets and weights of the validation documents, None without any."""
+def _check_validation_data(estimator, X_val, y_val, classes, multilabel, space):
+    """The validation documents, None without any."""
     if X_val is None and y_val is None:
         return None
     if y_val is None:
@@ -303,7 +404,8 @@ def check_validation_data(estimator, X_val, y_val, classes, multilabel, space):
             f"y_val must have the form of y; got shape {y_val.shape} for "
             + (f"an indicator matrix of {len(classes)} labels." if multilabel else "single labels.")
         )
-    return ids, targets_of(y_val, classes, multilabel, name="y_val"), np.ones(len(ids), np.float32)
+    targets = targets_of(y_val, classes, multilabel, name="y_val")
+    return Documents(ids, targets, np.ones(len(ids), np.float32))
 
 
 def targets_of(y, classes, multilabel, name="y"):
@@ -316,49 +418,58 @@ def targets_of(y, classes, multilabel, name="y"):
     return np.eye(len(classes), dtype=np.float32)[places]
 
 
-def held_out_split(rows, y, fraction, rng):
+def hold_out(data, fraction, rng):
     """Divide documents into those to train on and those to validate on.
+
+    They are shuffled and, if there are labels, stratified. Documents that are alone in their class
+    stay in training.
 
     Parameters
     ----------
-    rows : ndarray of int
-        Rows of the documents to divide.
-    y : ndarray or None
-        Labels of all documents, to stratify by. Documents that are alone in their class stay in
-        training.
+    data : TrainingData
     fraction : float
         Share to hold out, rounded up to a whole document.
     rng : numpy.random.Generator
 
     Returns
     -------
-    train, held_out : ndarray of int
+    TrainingData
     """
-    n_held_out = int(np.ceil(fraction * len(rows)))
-    alone, strata, n_classes = np.zeros(len(rows), dtype=bool), None, 1
+    documents, y = data.documents, data.labels
+    n = len(documents.ids)
+    n_held_out = int(np.ceil(fraction * n))
+    alone, strata, n_classes = np.zeros(n, dtype=bool), None, 1
     if y is not None:
-        _, strata, counts = np.unique(y[rows], return_inverse=True, return_counts=True)
+        _, strata, counts = np.unique(y, return_inverse=True, return_counts=True)
         alone = counts[strata] == 1
         strata = strata[~alone]
         n_classes = int((counts > 1).sum())
-    n_left = len(rows) - int(alone.sum()) - n_held_out
+    n_left = n - int(alone.sum()) - n_held_out
     if min(n_held_out, n_left) < max(n_classes, 1):
         raise ValueError(
-            f"validation_fraction={fraction} of {len(rows)} documents holds out {n_held_out} and "
+            f"validation_fraction={fraction} of {n} documents holds out {n_held_out} and "
             f"leaves {max(n_left, 0)} to train on; each part needs at least one document of each "
             f"of the {n_classes} classes that have two or more. Change validation_fraction, pass "
             "X_val and y_val, or set early_stopping=False."
             if y is not None
-            else f"validation_fraction={fraction} of {len(rows)} documents leaves none to train "
-            "on. Lower it, or set early_stopping=False."
+            else f"validation_fraction={fraction} of {n} documents leaves none to train on. "
+            "Lower it, or set early_stopping=False."
         )
     # here, not above: a process that only predicts starts sooner without it
     from sklearn.model_selection import train_test_split
 
     train, held_out = train_test_split(
-        rows[~alone], test_size=n_held_out, stratify=strata, random_state=int(rng.integers(2**31))
+        np.flatnonzero(~alone),
+        test_size=n_held_out,
+        stratify=strata,
+        random_state=int(rng.integers(2**31)),
     )
-    return np.concatenate([train, rows[alone]]), held_out
+    train = np.concatenate([train, np.flatnonzero(alone)])
+    parts = [
+        Documents(documents.ids[rows], documents.targets[rows], documents.weights[rows])
+        for rows in (train, held_out)
+    ]
+    return replace(data, documents=parts[0], validation=parts[1])
 
 
 def check_callbacks(estimator):
@@ -382,8 +493,8 @@ def check_callbacks(estimator):
     return callbacks
 
 
-def describe_network(estimator, vector_dim, n_outputs):
-    """The network that the parameters of an estimator describe, in built-in types.
+def architecture_of(estimator, vector_dim, n_outputs, multilabel):
+    """The network that the parameters of an estimator describe.
 
     Parameters
     ----------
@@ -391,10 +502,11 @@ def describe_network(estimator, vector_dim, n_outputs):
     vector_dim : int
         Dimension of the pretrained vectors; not looked at without `word_vectors`.
     n_outputs : int
+    multilabel : bool
 
     Returns
     -------
-    dict
+    Architecture
     """
     kernel_sizes = _ints(estimator, "kernel_sizes")
     filters = _ints(estimator, "filters")
@@ -411,18 +523,19 @@ def describe_network(estimator, vector_dim, n_outputs):
         mode = estimator.embedding_mode
         static_dim = vector_dim if mode in ("static", "multichannel") else 0
         trained_dim = vector_dim if mode in ("non-static", "multichannel") else 0
-    return {
-        "static_dim": int(static_dim),
-        "trained_dim": int(trained_dim),
-        "kernel_sizes": kernel_sizes,
-        "filters": filters,
-        "conv_layers": int(estimator.conv_layers),
-        "pool_size": int(estimator.pool_size),
-        "pooling": estimator.pooling,
-        "activation": estimator.activation,
-        "hidden_units": _ints(estimator, "hidden_units", may_be_empty=True),
-        "n_outputs": int(n_outputs),
-    }
+    return Architecture(
+        static_dim=int(static_dim),
+        trained_dim=int(trained_dim),
+        kernel_sizes=kernel_sizes,
+        filters=filters,
+        conv_layers=int(estimator.conv_layers),
+        pool_size=int(estimator.pool_size),
+        pooling=estimator.pooling,
+        activation=estimator.activation,
+        hidden_units=_ints(estimator, "hidden_units", may_be_empty=True),
+        n_outputs=int(n_outputs),
+        output="softmax" if n_outputs > 1 and not multilabel else "sigmoid",
+    )
 
 
 def coverage(counts, found):
@@ -454,8 +567,11 @@ def coverage(counts, found):
     return shares
 
 
-def refuse_other_network(now, before):
-    """Raise a ValueError that names every difference between two descriptions."""
+def refuse_other_network(estimator, architecture, partial):
+    """Raise a ValueError if training cannot go on with what the parameters describe now."""
+    now, before = asdict(architecture), dict(estimator._architecture)
+    if estimator.word_vectors is not None and not hasattr(estimator, "coverage_"):
+        now["word_vectors"], before["word_vectors"] = type(estimator.word_vectors).__name__, None
     differences = [
         f"{name} {now[name]!r} now, {value!r} before"
         for name, value in before.items()
@@ -466,6 +582,13 @@ def refuse_other_network(now, before):
             "Training can only go on with the same architecture; got "
             + "; ".join(differences)
             + ". Use a new classifier (clone), or fit with warm_start=False."
+        )
+    if estimator._linear is not None or (estimator.linear_ngrams and not partial):
+        way = "partial_fit" if partial else "fit with warm_start=True"
+        raise ValueError(
+            f"{way} goes on with the network, but not with a linear part, which is fitted to all "
+            f"documents at once; got linear_ngrams={estimator.linear_ngrams}. Set linear_ngrams=0 "
+            "in the first fit and in later ones, or fit anew with all documents."
         )
 
 

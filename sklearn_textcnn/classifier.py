@@ -1,15 +1,18 @@
 """TextCNNClassifier: the scikit-learn side of the network."""
 
+import os
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from numbers import Integral, Real
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
-from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils import _param_validation
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_textcnn._linear import (
@@ -19,33 +22,46 @@ from sklearn_textcnn._linear import (
     linear_logits,
 )
 from sklearn_textcnn._validation import (
-    check_answers,
+    architecture_of,
+    check_batch,
     check_callbacks,
     check_ids,
-    check_validation_data,
-    check_weights,
+    check_training_data,
     coverage,
-    describe_network,
-    held_out_split,
-    id_space,
-    refuse_one_class,
-    refuse_other_classes,
+    hold_out,
     refuse_other_network,
     refuse_other_vocabulary,
-    size_of_id_space,
-    targets_of,
 )
-from sklearn_textcnn.inference.forward import Forward
+from sklearn_textcnn.network.architecture import (
+    Architecture,
+    distinct_ids,
+    map_arrays,
+    with_new_rows,
+    with_unknown_rows,
+)
+from sklearn_textcnn.network.forward import Forward
 from sklearn_textcnn.token_ids import TokenIds
+from sklearn_textcnn.training.fit import Options, train
+from sklearn_textcnn.training.quiet_import import import_with_keras
 from sklearn_textcnn.word_vectors import rows_for_ids
 
-# Neither belongs into __dict__: tables are rebuilt from the weights on demand, and the state of
-# the optimizer is only good for going on in the same process.
-_forwards = WeakKeyDictionary()
-_optimizer_states = WeakKeyDictionary()
+# Neither belongs into __dict__: products of tokens are made again from the weights on demand, and
+# the state of the optimizer is only good for going on in the same process.
+_forwards, _forwards_lock = WeakKeyDictionary(), Lock()
+_engines = WeakKeyDictionary()
+
+
+def _forget_forwards():
+    """In a forked process: another thread of the parent may have held a lock of theirs."""
+    global _forwards, _forwards_lock
+    _forwards, _forwards_lock = WeakKeyDictionary(), Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_forwards)
 
 _TRAINING_OPTIONS = (
-    "optimizer learning_rate batch_size epochs dropout token_dropout average max_norm l2 "
+    "engine optimizer learning_rate batch_size epochs dropout token_dropout average max_norm l2 "
     "label_smoothing early_stopping patience callbacks verbose"
 ).split()
 
@@ -55,8 +71,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
 
     The network of Kim (2014): token embeddings, convolutions of several sizes side by side,
     pooling over the document, dropout and a softmax, or a sigmoid for two classes and for
-    multi-label targets. Hidden dense layers and stacked convolutions are parameters. It is trained
-    with Keras on TensorFlow; the fitted classifier predicts with NumPy alone.
+    multi-label targets. Hidden dense layers and stacked convolutions are parameters. The common
+    network trains with NumPy alone, every other one with Keras on TensorFlow; the fitted classifier
+    predicts with NumPy.
 
     Parameters
     ----------
@@ -94,8 +111,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Share of tokens replaced by the unknown token in training, in [0, 1).
     average : float, default=0.5
         Share of the epochs, the last ones, whose final weights are averaged [4]_, in [0, 1]; 0: the
-        weights of the last epoch. Without effect in `partial_fit`, with `early_stopping`, and when
-        a callback stops the training.
+        weights of the last epoch. Without effect in `partial_fit`, with `early_stopping`, where a
+        callback stops the training or puts other weights in place when it ends, and with an
+        optimizer that averages by itself (``use_ema=True``).
     max_norm : float or None, default=None
         Limit on the Euclidean norm of each class's weight vector in the output layer (3 in [1]_).
     l2 : float, default=0.0
@@ -103,13 +121,12 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     label_smoothing : float, default=0.0
         Share `s` of each target that is spread evenly: ``y * (1 - s) + s / n_classes``; with a
         sigmoid ``y * (1 - s) + s / 2``.
-    optimizer : {"lazyadam", "adam", "adamw", "sgd", "adagrad", "rmsprop"} or Keras optimizer, \
-            default="lazyadam"
-        Given by name, a step touches only the embedding rows in the batch, and ends where Keras'
-        optimizer of that name does. "lazyadam" is Adam that leaves out what momentum would do to
-        the other rows: rare tokens move less, and stay nearer to their pretrained vectors. A Keras
-        optimizer class is called with `learning_rate`; an instance is copied for each fit and has
-        its own rate; both run as Keras wrote them.
+    optimizer : {"lazyadam", "adam", "adamw", "sgd", "adagrad", "rmsprop", "adadelta"} or Keras \
+            optimizer, default="lazyadam"
+        By name with the constants of Keras. "lazyadam" is Adam that leaves out what momentum would
+        do to embedding rows that are not in the batch: rare tokens move less, and stay nearer to
+        their pretrained vectors. A Keras optimizer class is called with `learning_rate`; an
+        instance is copied for each fit and has its own rate. Both make Keras train the network.
     learning_rate : float, default=0.001
         Step size of the optimizer.
     batch_size : int, default=64
@@ -130,16 +147,23 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Weights of the classes in the loss, by label, multiplied with `sample_weight`. "balanced":
         ``n_samples / (n_classes * count of the class)``. Must be None for multi-label targets.
     callbacks : Keras callback, list of them or None, default=None
-        Copied for each fit: the objects given here are never trained with.
+        Copied for each fit: the objects given here are never trained with. They make Keras train
+        the network.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights of the last one.
+        Whether `fit` goes on from the weights of the last one. Needs ``linear_ngrams=0``.
+    engine : {"auto", "numpy", "keras"}, default="auto"
+        What trains the network. "numpy" needs no TensorFlow and is several times faster on a CPU.
+        It trains networks of one convolution per kernel size with max pooling, an optimizer by
+        name and no `callbacks`, and refuses others. "keras" trains every network, by ``Model.fit``
+        of the model that `to_keras` returns, on a GPU if TensorFlow sees one. "auto": "numpy" where
+        these parameters allow it, else "keras". Where no dropout draws, both end in the same
+        weights but for rounding.
     random_state : int, RandomState instance or None, default=None
         Source of initial weights, order of the documents, dropout and validation split. With an
-        int and the same data, weights are equal bit for bit; where Keras trains the network
-        (`callbacks`, an optimizer of Keras, or what `conv_layers`, `pooling` or
-        ``embedding_dim=None`` ask for) only with the same number of threads as well.
+        int and the same data, weights are equal bit for bit; where Keras trains the network (see
+        `engine`) they are equal but for what TensorFlow's threads round differently.
     verbose : int, default=0
-        1: a progress bar over the epochs.
+        1: a progress bar over the batches of all epochs, with their scores, on standard error.
 
     Attributes
     ----------
@@ -183,8 +207,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     `LinearSVC` on features multiplied by naive Bayes log-count ratios [5]_. They are added with the
     factors that give the lowest cross-entropy on documents they have not seen (three folds, as in
     stacking [3]_). A quarter of the network's logits is added to that, half of them if it starts
-    from `word_vectors`. `partial_fit` trains the network alone and keeps a linear part that is
-    there.
+    from `word_vectors`. `partial_fit` trains the network alone, without a linear part.
 
     An optimizer's state stays in memory after `partial_fit` and under `warm_start`, and is never
     pickled.
@@ -224,7 +247,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         "pooling": [StrOptions({"max", "average", "max+average"})],
         "activation": [StrOptions({"relu", "tanh", "linear"})],
         "hidden_units": [Interval(Integral, 1, None, closed="left"), tuple, list],
-        "linear_ngrams": [Options(Integral, {0, 1, 2})],
+        "linear_ngrams": [_param_validation.Options(Integral, {0, 1, 2})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "token_dropout": [Interval(Real, 0, 1, closed="left")],
         "average": [Interval(Real, 0, 1, closed="both")],
@@ -232,7 +255,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         "l2": [Interval(Real, 0, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [
-            StrOptions({"lazyadam", "adam", "adamw", "sgd", "adagrad", "rmsprop"}),
+            StrOptions({"lazyadam", "adam", "adamw", "sgd", "adagrad", "rmsprop", "adadelta"}),
             HasMethods(["update_step", "get_config"]),
         ],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -244,6 +267,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "callbacks": [list, tuple, HasMethods(["set_model", "on_epoch_end"]), None],
         "warm_start": ["boolean"],
+        "engine": [StrOptions({"auto", "numpy", "keras"})],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -278,6 +302,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         class_weight=None,
         callbacks=None,
         warm_start=False,
+        engine="auto",
         random_state=None,
         verbose=0,
     ):
@@ -308,6 +333,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.callbacks = callbacks
         self.warm_start = warm_start
+        self.engine = engine
         self.random_state = random_state
         self.verbose = verbose
 
@@ -340,34 +366,14 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             If ids, labels, weights or validation data cannot be used; the message says why. An
             earlier fit stays as it was.
         ImportError
-            If Keras does not run on TensorFlow.
+            If Keras has to train the network and does not run on TensorFlow.
+        RuntimeError
+            If it has to in a process that was forked from one where TensorFlow was running.
         """
-        with _unchanged_on_failure(self):
+        with _unchanged_on_failure(self) as undo:
             going_on = self.warm_start and hasattr(self, "_weights")
-            y, multilabel = check_answers(self, X, y)
-            classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
-            weights = check_weights(sample_weight, self.class_weight, y, classes)
-            if not multilabel:
-                # before the ids are looked at: what is wrong with those is not the first news
-                refuse_one_class(y[weights > 0])
-            if going_on:
-                refuse_other_classes(classes, self.classes_, multilabel, self._multilabel)
-            self.classes_ = classes
-            ids = check_ids(self, X, reset=True)
-            self._begin(X, multilabel, going_on)
-            targets = targets_of(y, classes, multilabel)
-            rows = np.flatnonzero(weights)
-            validation = check_validation_data(
-                self, X_val, y_val, classes, multilabel, self._id_space
-            )
-            rng = self._random_stream()
-            if validation is None and self.early_stopping:
-                rows, held_out = held_out_split(
-                    rows, None if multilabel else y, self.validation_fraction, rng
-                )
-                validation = _taken((ids, targets, weights), held_out)
-            documents = _taken((ids, targets, weights), rows)
-            self._train(documents, validation, size_of_id_space(X, ids), rng)
+            data = check_training_data(self, X, y, sample_weight, X_val, y_val, going_on)
+            self._train(data, undo if going_on else None)
             return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -394,10 +400,11 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the batch does not go on from earlier ones, with ``early_stopping=True`` and with
-            ``class_weight="balanced"``; see also `fit`. The classifier stays as it was.
-        ImportError
-            If Keras does not run on TensorFlow.
+            If the batch does not go on from earlier ones, after a `fit` that made a linear part,
+            with ``early_stopping=True`` and with ``class_weight="balanced"``; see also `fit`. The
+            classifier stays as it was.
+        ImportError, RuntimeError
+            As in `fit`.
 
         Notes
         -----
@@ -405,17 +412,10 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         state of the optimizer stays in memory but is not pickled.
         """
         self._refuse_partial_fit()
-        with _unchanged_on_failure(self):
-            first = not hasattr(self, "_weights")
-            y, multilabel = check_answers(self, X, y, part=True)
-            self._check_classes_of_stream(y, classes, multilabel, first)
-            targets = targets_of(y, self.classes_, multilabel)
-            weights = check_weights(sample_weight, self.class_weight, y, self.classes_)
-            ids = check_ids(self, X, reset=first)
-            self._begin(X, multilabel, going_on=not first)
-            documents = _taken((ids, targets, weights), np.flatnonzero(weights))
-            rng = self._random_stream()
-            self._train(documents, None, size_of_id_space(X, ids), rng, partial=True)
+        with _unchanged_on_failure(self) as undo:
+            going_on = hasattr(self, "_weights")
+            data = check_batch(self, X, y, sample_weight, classes, going_on)
+            self._train(data, undo if going_on else None, partial=True)
             return self
 
     def predict(self, X):
@@ -504,20 +504,21 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             int32 ids of shape (n_samples, any width) -> probabilities of shape
             (n_samples, n_outputs): one sigmoid unit for two classes (the probability of
             ``classes_[1]``), a softmax for more, a sigmoid per label at multi-label. It saves,
-            loads and exports without this package.
+            loads and exports without this package, and can be compiled and trained further.
         """
         check_is_fitted(self)
-        from sklearn_textcnn.training.network import plain_keras_model
-
-        return plain_keras_model(
-            self._architecture,
-            self._weights,
+        keras_engine = import_with_keras("sklearn_textcnn.training.keras_engine")
+        network = keras_engine.KerasNetwork(
+            Architecture(**self._architecture),
             len(self._known),
-            self._multilabel,
-            self.dropout,
-            self._linear,
-            self._network_share,
+            dropout=self.dropout,
+            l2=self.l2,
+            max_norm=self.max_norm,
+            linear=self._linear,
+            network_share=self._network_share,
         )
+        network.write(with_unknown_rows(self._weights, self._known))
+        return network.model
 
     def _refuse_partial_fit(self):
         for name, used in (
@@ -530,53 +531,76 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
                     "sample_weight and watch a score between calls."
                 )
 
-    def _check_classes_of_stream(self, y, classes, multilabel, first):
-        """Set `classes_` in the first call, refuse other ones later."""
-        if not first:
-            now = np.arange(y.shape[1]) if multilabel else classes
-            if now is None:
-                now = self.classes_
-            refuse_other_classes(np.unique(now), self.classes_, multilabel, self._multilabel)
-            return
-        vars(self).pop("classes_", None)
-        if multilabel and classes is None:
-            classes = np.arange(y.shape[1])
-        _check_partial_fit_first_call(self, classes)
-        if multilabel and not np.array_equal(self.classes_, np.arange(y.shape[1])):
-            raise ValueError(
-                f"classes must be None or 0 to {y.shape[1] - 1}, the columns of y, for multi-label "
-                f"targets; got {self.classes_.tolist()}."
-            )
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"classes must name at least 2 classes; got {self.classes_.tolist()}. "
-                "Name every class that will come."
-            )
+    def _train(self, data, undo, partial=False):
+        """Train from scratch or from the weights at hand, and store what comes of it.
 
-    def _begin(self, X, multilabel, going_on):
-        """Forget the earlier fit, or make sure that the new ids go on from it."""
+        `undo` gets what puts everything back that training changes in place; None: from scratch.
+        """
+        going_on = undo is not None
+        rng = self._random_stream(going_on)
+        if self.early_stopping and data.validation is None:
+            data = hold_out(data, self.validation_fraction, rng)
+        n_ids = max(data.n_ids, len(self._known) if going_on else 0)
         if going_on:
-            refuse_other_vocabulary(X, self._id_space, "X")
-            return
-        for name in (
-            "_weights",
-            "_random_stream_state",
-            "history_",
-            "n_iter_",
-            "best_epoch_",
-            "coverage_",
-            "_linear",
-        ):
-            vars(self).pop(name, None)
-        self._multilabel = multilabel
-        self._known = np.zeros(0, dtype=bool)
-        self._id_space = id_space(X)
-        self.vocabulary_ = getattr(X, "vocabulary", None)
+            architecture, start, known = self._earlier_start(data, n_ids, rng, partial)
+            network_share = self._network_share
+        else:
+            architecture, start, known, covered = self._new_start(data, n_ids, rng)
+            network_share = NETWORK_SHARE if covered is None else NETWORK_SHARE_WITH_VECTORS
+        documents, validation, linear = data.documents, data.validation, None
+        if self.linear_ngrams and not partial:
+            arrays = documents.ids, documents.targets, documents.weights
+            one_of = architecture.output == "softmax"
+            linear = fit_linear(*arrays, len(known), self.linear_ngrams, one_of, rng)
+            if validation is not None:
+                validation = replace(validation, added=linear_logits(linear, validation.ids))
+        options = {name: getattr(self, name) for name in _TRAINING_OPTIONS}
+        options |= {"callbacks": check_callbacks(self), "network_share": network_share}
+        if self.epochs == "auto":
+            options["epochs"] = _enough_epochs(0 if self.early_stopping else len(documents.ids))
+        if partial:
+            options |= {"epochs": 1, "verbose": 0, "average": 0}
+        optimizer, engine = _engines.get(self, (None, None))
+        result = train(
+            architecture,
+            start,
+            known,
+            documents,
+            validation,
+            Options(**options),
+            rng,
+            earlier=engine if going_on and optimizer == self.optimizer else None,
+            undo=undo,
+        )
+        if not going_on:
+            vars(self).pop("coverage_", None)
+            if covered is not None:
+                self.coverage_ = covered
+        earlier = self.history_ if partial and going_on else {}
+        history = {name: earlier.get(name, []) + values for name, values in result.history.items()}
+        vars(self).update(
+            _architecture=asdict(architecture),
+            _weights=result.weights,
+            _known=known,
+            _linear=linear,
+            _network_share=network_share,
+            _multilabel=data.multilabel,
+            _id_space=data.id_space,
+            _random_stream_state=rng.bit_generator.state,
+            vocabulary_=data.vocabulary,
+            history_=earlier | history,
+            n_iter_=len(history["loss"]),
+            best_epoch_=self.best_epoch_ if partial and going_on else result.best_epoch,
+        )
+        if partial or self.warm_start:
+            _engines[self] = self.optimizer, result.engine
+        else:
+            _engines.pop(self, None)
 
-    def _random_stream(self):
+    def _random_stream(self, going_on):
         """The generator behind every random number of a fit."""
         rng = np.random.default_rng()
-        if hasattr(self, "_random_stream_state"):
+        if going_on:
             rng.bit_generator.state = self._random_stream_state
         elif isinstance(self.random_state, np.random.RandomState):
             rng = np.random.default_rng(self.random_state.randint(2**32, size=4, dtype=np.uint32))
@@ -584,127 +608,48 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             rng = np.random.default_rng(self.random_state)
         return rng
 
-    def _train(self, documents, validation, n_ids, rng, partial=False):
-        """Train from scratch or from the weights at hand, and store what comes of it."""
-        ids, targets, weights = documents
-        optimizer, optimizer_state = _optimizer_states.get(self, (None, None))
-        if not hasattr(self, "_weights") or optimizer != self.optimizer:
-            optimizer_state = None
-        architecture, start, known = self._starting_point(ids, targets.shape[1], n_ids, rng)
-        linear = self._linear_part(documents, len(known), rng, partial)
-        if validation is not None:
-            added = None if linear is None else linear_logits(linear, validation[0])
-            # as in prediction: what training has not met is unknown
-            val_ids = np.where(validation[0] < len(known), validation[0], 1)
-            validation = np.where(known[val_ids], val_ids, 1), *validation[1:], added
-        options = {name: getattr(self, name) for name in _TRAINING_OPTIONS}
-        options["network_share"] = self._network_share
-        if self.epochs == "auto":
-            options["epochs"] = _enough_epochs(0 if self.early_stopping else len(ids))
-        options["callbacks"] = check_callbacks(self)
-        if partial:
-            options |= {"epochs": 1, "verbose": 0, "average": 0}
-        keeps_on = partial or self.warm_start
+    def _new_start(self, data, n_ids, rng):
+        """Architecture, what makes the first weights, which ids have a row, and the coverage."""
+        ids, vectors, dim, covered = data.documents.ids, None, 0, None
+        found = np.zeros(n_ids, dtype=bool)
+        if self.word_vectors is not None:
+            vectors, found = self._read_word_vectors(data.vocabulary, n_ids)
+            n_ids, dim = vectors.shape  # a matrix may have rows for more ids than there are
+            covered = coverage(np.bincount(ids.ravel(), minlength=n_ids), found)
+        n_outputs = data.documents.targets.shape[1]
+        architecture = architecture_of(self, dim, n_outputs, data.multilabel)
+        seen = distinct_ids(ids, n_ids)
+        start = partial(architecture.initial_weights, n_ids, seen, vectors, found, rng)
+        return architecture, start, _with(found, seen), covered
 
-        from sklearn_textcnn.training import initialization
-        from sklearn_textcnn.training.trainer import Documents, Options, train
+    def _earlier_start(self, data, n_ids, rng, in_place):
+        """The same for weights to go on from."""
+        before = Architecture(**self._architecture)
+        # the vectors of the earlier fit: reading them again to compare them is not worth it
+        dim = max(before.static_dim, before.trained_dim)
+        n_outputs = data.documents.targets.shape[1]
+        architecture = architecture_of(self, dim, n_outputs, data.multilabel)
+        refuse_other_network(self, architecture, in_place)
+        known = np.zeros(n_ids, dtype=bool)
+        known[: len(self._known)] = self._known
+        seen = distinct_ids(data.documents.ids, n_ids)
+        weights = map_arrays(_writable if in_place else np.copy, self._weights)
+        pretrained = hasattr(self, "coverage_")
+        start = partial(with_new_rows, weights, n_ids, seen[~known[seen]], known, pretrained, rng)
+        return architecture, start, _with(known, seen)
 
-        result = train(
-            architecture,
-            start,
-            len(known),
-            self._multilabel,
-            Documents(ids, targets, weights),
-            None if validation is None else Documents(*validation),
-            Options(**options),
-            rng,
-            optimizer_state=optimizer_state,
-            keep_optimizer_state=keeps_on,
-        )
-        self._architecture = architecture
-        self._linear, self._linear_ngrams = linear, int(self.linear_ngrams)
-        self._weights = initialization.share_unknown_row(result.weights, known)
-        self._known = known
-        self._random_stream_state = rng.bit_generator.state
-        self._record(result, partial)
-        _optimizer_states.pop(self, None)
-        if keeps_on:
-            _optimizer_states[self] = self.optimizer, result.optimizer_state
-
-    def _linear_part(self, documents, n_ids, rng, partial):
-        """The linear part; None without one."""
-        ids, targets, weights = documents
-        if partial:
-            return vars(self).get("_linear")
-        if not self.linear_ngrams:
-            return None
-        one_of = targets.shape[1] > 1 and not self._multilabel
-        return fit_linear(ids, targets, weights, n_ids, self.linear_ngrams, one_of, rng)
-
-    def _starting_point(self, ids, n_outputs, n_ids, rng):
-        """Architecture, what makes the first weights, and which ids have a row of their own."""
-        from sklearn_textcnn.training import initialization
-
-        going_on = hasattr(self, "_weights")
-        vectors, dim = None, 0
-        known = np.zeros(max(n_ids, len(self._known)), dtype=bool)
-        if going_on:
-            known[: len(self._known)] = self._known
-            # those of the earlier fit: reading the vectors again to compare them is not worth it
-            dim = max(self._architecture["static_dim"], self._architecture["trained_dim"])
-        elif self.word_vectors is not None:
-            vectors, known = self._read_word_vectors(n_ids)
-            dim = vectors.shape[1]
-        pretrained = self.word_vectors is not None
-        if not going_on:
-            self._network_share = NETWORK_SHARE_WITH_VECTORS if pretrained else NETWORK_SHARE
-        architecture = describe_network(self, dim, n_outputs)
-        counts = np.bincount(ids.ravel(), minlength=len(known))
-        if vectors is not None:
-            self.coverage_ = coverage(counts, known)
-        seen = counts > 0
-        seen[:2] = True
-        if going_on:
-            now = architecture | {"linear_ngrams": self.linear_ngrams}
-            before = self._architecture | {"linear_ngrams": self._linear_ngrams}
-            had_vectors = hasattr(self, "coverage_")
-            if pretrained and not had_vectors:
-                now["word_vectors"], before["word_vectors"] = type(self.word_vectors).__name__, None
-            refuse_other_network(now, before)
-            start = partial(
-                initialization.with_new_rows,
-                self._weights,
-                len(known),
-                seen & ~known,
-                known,
-                had_vectors,
-                rng,
-            )
-        else:
-            start = partial(
-                initialization.initial_weights, architecture, len(known), seen, vectors, known, rng
-            )
-        return architecture, start, known | seen
-
-    def _read_word_vectors(self, n_ids):
+    def _read_word_vectors(self, vocabulary, n_ids):
         if self.embedding_dim is None:
             raise ValueError(
                 "embedding_dim=None convolves over one-hot tokens and has no place for "
                 "word_vectors. Leave embedding_dim at its default (the dimension is that of the "
                 "vectors), or set word_vectors=None."
             )
-        return rows_for_ids(self.word_vectors, self.vocabulary_, n_ids, verbose=self.verbose)
-
-    def _record(self, result, partial):
-        """Store the course of the training; a stream of batches adds to what is there."""
-        earlier = vars(self).get("history_", {}) if partial else {}
-        history = {name: earlier.get(name, []) + values for name, values in result.history.items()}
-        self.history_ = earlier | history
-        self.n_iter_ = len(history["loss"])
-        self.best_epoch_ = vars(self).get("best_epoch_") if partial else result.best_epoch
+        return rows_for_ids(self.word_vectors, vocabulary, n_ids, verbose=self.verbose)
 
     def _logits(self, X):
-        check_is_fitted(self)
+        if not hasattr(self, "_weights"):  # which costs less than the next line
+            check_is_fitted(self)
         if not (
             type(X) is TokenIds
             and X.vocabulary is self.vocabulary_ is not None
@@ -724,8 +669,20 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     def _forward(self):
         entry = _forwards.get(self)
         if entry is None or entry.weights is not self._weights:
-            entry = _forwards[self] = Forward(self._architecture, self._weights)
+            with _forwards_lock:
+                entry = _forwards.get(self)
+                if entry is None or entry.weights is not self._weights:
+                    architecture = Architecture(**self._architecture)
+                    entry = Forward(architecture, self._weights, self._known)
+                    _forwards[self] = entry
         return entry
+
+    def __copy__(self):
+        copied = type(self).__new__(type(self))
+        vars(copied).update(vars(self))
+        if hasattr(self, "_weights"):  # partial_fit trains the tables in place
+            copied._weights = map_arrays(np.copy, self._weights)
+        return copied
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -742,18 +699,31 @@ def _enough_epochs(n_samples):
     return max(round(25 * (500 / max(n_samples, 500)) ** 0.3), 3)
 
 
-def _taken(arrays, rows):
-    """The given rows of arrays; the arrays themselves, not copied, if these are all."""
-    return arrays if len(rows) == len(arrays[0]) else tuple(array[rows] for array in arrays)
+def _writable(array):
+    """An array to train in place; a copy of one that is mapped from a file."""
+    return np.require(array, requirements="W")
+
+
+def _with(known, seen):
+    """Which ids have a row: those that had one, padding, the unknown token and what was seen."""
+    known = known.copy()
+    known[:2] = True
+    known[seen] = True
+    return known
 
 
 @contextmanager
 def _unchanged_on_failure(estimator):
-    """Put the attributes back if anything goes wrong, Ctrl-C included."""
-    before = vars(estimator).copy()
+    """Put everything back if anything goes wrong, Ctrl-C included.
+
+    Yields a list for functions that put back what is no attribute.
+    """
+    before, undo = vars(estimator).copy(), []
     try:
-        yield
+        yield undo
     except BaseException:
+        for put_back in undo:
+            put_back()
         vars(estimator).clear()
         vars(estimator).update(before)
         raise

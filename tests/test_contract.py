@@ -9,7 +9,7 @@ from corpora import keyword_ids
 from sklearn.base import is_classifier
 from sklearn.exceptions import SkipTestWarning
 from sklearn.utils import get_tags
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.estimator_checks import check_estimator, check_fit_score_takes_y
 
 from sklearn_textcnn import TextCNNClassifier, TextVectorizerTransformer
 
@@ -29,6 +29,11 @@ CLASSIFIER_FAILURES = {
     "check_decision_proba_consistency": (
         "Feeds negative numbers whatever the tags say.",
         "Negative values in data passed to TextCNNClassifier",
+    ),
+    "check_fit_score_takes_y": (
+        "Calls partial_fit after a fit with all defaults, which is refused: it cannot go on with "
+        "the linear part. Without one the check passes: see below.",
+        "partial_fit goes on with the network, but not with a linear part",
     ),
 }
 if SKLEARN < (1, 7):
@@ -102,6 +107,10 @@ def test_tags_of_the_classifier():
     assert not tags.non_deterministic
     assert not tags.no_validation
     assert tags.target_tags.required
+
+
+def test_a_network_alone_passes_the_check_that_calls_partial_fit():
+    check_fit_score_takes_y("TextCNNClassifier", TextCNNClassifier(linear_ngrams=0, epochs=1))
 
 
 # What the two checks that feed negative numbers look at, on ids.

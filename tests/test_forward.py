@@ -1,28 +1,62 @@
+import itertools
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, get_ident
+
 import numpy as np
 import pytest
-from networks import N_IDS, all_architectures, architecture, awkward_ids, random_weights
+from networks import KNOWN, N_IDS, all_architectures, architecture, awkward_ids, random_weights
 
-from sklearn_textcnn.inference import forward
-from sklearn_textcnn.inference.forward import Forward, product_by_row
+from sklearn_textcnn.network import forward, threads
+from sklearn_textcnn.network.forward import Forward, TokenProducts
+from sklearn_textcnn.network.operations import document_lengths, product_by_row
 
-ARCHITECTURES = dict(all_architectures())
+ARCHITECTURES = all_architectures()
+# what is kept, pooled and threaded differs between these
+SIDES = {
+    "trained": {},
+    "multichannel-average": {"static_dim": 6, "pooling": "max+average", "activation": "tanh"},
+    "one-hot": {"trained_dim": 0, "activation": "linear"},
+    "one-hot-deep": {"trained_dim": 0, "conv_layers": 2, "pooling": "average"},
+}
+
+
+@pytest.fixture(params=SIDES)
+def any_side(request):
+    return architecture(**SIDES[request.param])
+
+
+def forward_of(a, known=KNOWN):
+    return Forward(a, random_weights(a), known)
+
+
+def first_kernels(a, weights):
+    """Kernels of the first convolutions; of one-hot tokens read from the columns of the table."""
+    if weights["tables"][0].shape[1] in (a.static_dim, a.trained_dim):
+        return [stack[0] for stack in weights["kernels"]]
+    (table,), kernels, column = weights["tables"], [], 0
+    for k, n in zip(a.kernel_sizes, a.filters, strict=True):
+        kernels.append([table[:, column + j * n : column + (j + 1) * n] for j in range(k)])
+        column += k * n
+    return kernels
 
 
 def one_document(a, w, ids):
     """Logits of one document, written out position by position in float64."""
     act = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh, "linear": lambda x: x}
-    act = act[a["activation"]]
-    if w["embeddings"]:
-        x0 = np.concatenate([table[ids] for table in w["embeddings"]], axis=1).astype(float)
+    act = act[a.activation]
+    if a.static_dim + a.trained_dim:
+        x0 = np.concatenate([table[ids] for table in w["tables"]], axis=1).astype(float)
+        later = [stack[1:] for stack in w["kernels"]]
     else:
-        x0 = np.eye(N_IDS)[ids]
+        x0, later = np.eye(N_IDS)[ids], w["kernels"]
     x0[ids == 0] = 0
     features = []
-    for kernels, biases in zip(w["kernels"], w["biases"], strict=True):
+    for first, rest, biases in zip(first_kernels(a, w), later, w["biases"], strict=True):
         x, counts = x0, ids != 0
-        for layer, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
+        for layer, (kernel, bias) in enumerate(zip([first, *rest], biases, strict=True)):
             if layer:
-                p = a["pool_size"]
+                p = a.pool_size
                 starts = range(0, len(x), p)
                 y = np.zeros((len(starts), x.shape[1]))
                 for i, s in enumerate(starts):
@@ -37,9 +71,9 @@ def one_document(a, w, ids):
             )
             x = act(x)
         n_filters = x.shape[1]
-        if "max" in a["pooling"]:
+        if "max" in a.pooling:
             features.append(x[counts].max(axis=0) if counts.any() else np.zeros(n_filters))
-        if "average" in a["pooling"]:
+        if "average" in a.pooling:
             features.append(x[counts].mean(axis=0) if counts.any() else np.zeros(n_filters))
     h = np.concatenate(features)
     layers = list(zip(w["dense_kernels"], w["dense_biases"], strict=True))
@@ -53,77 +87,170 @@ def test_logits_follow_the_definition(name):
     a = ARCHITECTURES[name]
     weights, ids = random_weights(a), awkward_ids()
     expected = np.array([one_document(a, weights, row) for row in ids])
-    logits = Forward(a, weights).logits(ids)
+    logits = Forward(a, weights, KNOWN).logits(ids)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("side", ["trained-1-2-max-relu", "one-hot-2-2-average-tanh"])
-def test_an_answer_depends_on_the_document_alone(side):
-    a = next(a for name, a in ARCHITECTURES.items() if name.startswith(side))
-    weights, ids = random_weights(a), awkward_ids()
-    together = Forward(a, weights).logits(ids)
-    alone = np.concatenate([Forward(a, weights).logits(row[None]) for row in ids])
-    padded = Forward(a, weights).logits(np.pad(ids, ((0, 0), (0, 40))))
-    many = Forward(a, weights).logits(np.tile(ids, (300, 1)))
+def test_an_answer_depends_on_the_document_alone(any_side):
+    ids = awkward_ids()
+    order = np.random.default_rng(0).permutation(len(ids))
+    together = forward_of(any_side).logits(ids)
+    alone = np.concatenate([forward_of(any_side).logits(row[None]) for row in ids])
     np.testing.assert_array_equal(alone, together)
+    padded = forward_of(any_side).logits(np.pad(ids, ((0, 0), (0, 40))))
     np.testing.assert_array_equal(padded, together)
-    np.testing.assert_array_equal(many, np.tile(together, (300, 1)))
+    np.testing.assert_array_equal(forward_of(any_side).logits(ids[order]), together[order])
+    many = np.tile(ids, (300, 1))
+    np.testing.assert_array_equal(forward_of(any_side).logits(many), np.tile(together, (300, 1)))
 
 
-@pytest.mark.parametrize("side", [{"trained_dim": 6}, {"trained_dim": 0}])
-def test_tables_are_built_when_they_pay_and_change_nothing(side):
-    a = architecture(**side)
-    weights, ids = random_weights(a), awkward_ids()
-    model = Forward(a, weights)
-    first = model.logits(ids[:3])
-    assert model.tables is None
-    later = [model.logits(ids) for _ in range(3)]
-    assert model.tables is not None
-    np.testing.assert_array_equal(later[-1], later[0])
-    np.testing.assert_array_equal(model.logits(ids[:3]), first)
+@pytest.mark.parametrize("pooling", ["average", "max+average"])
+@pytest.mark.parametrize("side", [{}, {"trained_dim": 0}, {"conv_layers": 2, "pool_size": 1}])
+def test_average_of_one_filter_is_the_same_alone_and_in_a_batch(side, pooling):
+    """NumPy adds up the only column of a batch in another order than a column of several."""
+    a = architecture(kernel_sizes=(2,), filters=(1,), pooling=pooling, **side)
+    ids = np.random.default_rng(0).integers(1, N_IDS, (40, 60))
+    ids[np.arange(60) >= np.arange(2, 42)[:, None]] = 0
+    together = forward_of(a).logits(ids)
+    alone = np.concatenate([forward_of(a).logits(row[None]) for row in ids])
+    cut = [forward_of(a).logits(row[None, row != 0]) for row in ids]
+    np.testing.assert_array_equal(alone, together)
+    np.testing.assert_array_equal(np.concatenate(cut), together)
 
 
-def test_no_tables_beyond_the_limit(monkeypatch):
-    monkeypatch.setattr(forward, "TABLE_LIMIT_BYTES", 100)
-    a = architecture()
-    model = Forward(a, random_weights(a))
-    for _ in range(5):
-        model.logits(awkward_ids())
-    assert model.tables is None
+def test_products_of_tokens_are_kept_as_they_are_met(any_side, monkeypatch):
+    model, made = forward_of(any_side), []
+    make = TokenProducts._products
+
+    def recording(self, ids):
+        made.append(ids.tolist())
+        return make(self, ids)
+
+    monkeypatch.setattr(TokenProducts, "_products", recording)
+    assert model.products.n_kept == 1  # padding
+    first = model.logits(np.array([[5, 7, 0, 5]]))
+    again = model.logits(np.array([[7, 5, 9]]))
+    assert made == [[5, 7], [9]]
+    assert model.products.n_kept == 4
+    model.logits(awkward_ids())
+    np.testing.assert_array_equal(model.logits(np.array([[5, 7, 0, 5]])), first)
+    np.testing.assert_array_equal(model.logits(np.array([[7, 5, 9]])), again)
+    assert sorted(itertools.chain(*made)) == sorted(set(awkward_ids().ravel()) - {0} | {5, 7, 9})
 
 
-def test_threads_change_nothing(monkeypatch):
-    a = architecture()
-    weights, ids = random_weights(a), np.tile(awkward_ids(), (500, 1))
-    expected = Forward(a, weights).logits(ids)
-    monkeypatch.setattr(forward, "_n_threads", lambda n_values: 3)
+@pytest.mark.parametrize("n_places", [0, 1, 4, 12])
+@pytest.mark.parametrize("block_values", [40, 160_000])
+def test_products_beyond_the_memory_for_them_are_made_each_time(
+    any_side, monkeypatch, n_places, block_values
+):
+    ids = awkward_ids()
+    expected = forward_of(any_side).logits(ids)
+    width = 2 * 4 + 3 * 5
+    monkeypatch.setattr(forward, "KEPT_BYTES", 4 * width * n_places)
+    monkeypatch.setattr(forward, "BLOCK_VALUES", block_values)
+    model = forward_of(any_side)
+    for _ in range(2):
+        alone = np.concatenate([model.logits(row[None]) for row in ids])
+        np.testing.assert_array_equal(alone, expected)
+        np.testing.assert_array_equal(model.logits(ids), expected)
+    assert model.products.n_kept <= max(n_places, 1)
+    assert [len(table) for table in model.products.tables] == [max(n_places, 1)] * 2
+
+
+def test_memory_for_products_is_no_more_than_the_vocabulary_needs(any_side):
+    assert [len(table) for table in forward_of(any_side).products.tables] == [N_IDS] * 2
+
+
+def test_threads_that_predict_at_first_make_each_product_once(monkeypatch):
+    a = architecture(trained_dim=32, kernel_sizes=(3, 4, 5), filters=(40, 40, 40))
+    n_ids, n_threads = 3000, 8
+    rng = np.random.default_rng(0)
+    weights = a.initial_weights(n_ids, np.arange(n_ids), None, np.zeros(n_ids, bool), rng)
+    ids = np.arange(1, n_ids).reshape(1, -1)
+    known = np.ones(n_ids, dtype=bool)
+    expected = Forward(a, weights, known).logits(ids)
+    model, made, begin = Forward(a, weights, known), [], Barrier(n_threads)
+    make = model.products._products
+    monkeypatch.setattr(
+        model.products, "_products", lambda tokens: made.extend(tokens.tolist()) or make(tokens)
+    )
+
+    def predict(_):
+        begin.wait()
+        return model.logits(ids)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that threads change between any two lines
+    try:
+        with ThreadPoolExecutor(n_threads) as pool:
+            answers = list(pool.map(predict, range(n_threads)))
+    finally:
+        sys.setswitchinterval(interval)
+    for answer in answers:
+        np.testing.assert_array_equal(answer, expected)
+    assert sorted(made) == list(range(1, n_ids))
+
+
+def test_threads_change_nothing(any_side, monkeypatch):
+    ids = np.tile(awkward_ids(), (200, 1))
+    expected = forward_of(any_side).logits(ids)
+    monkeypatch.setattr(threads, "VALUES_PER_THREAD", 0)
+    monkeypatch.setattr(threads, "n_threads", lambda: 3)
     monkeypatch.setattr(forward, "BLOCK_VALUES", 500)
-    np.testing.assert_array_equal(Forward(a, weights).logits(ids), expected)
+    np.testing.assert_array_equal(forward_of(any_side).logits(ids), expected)
 
 
-def test_documents_at_a_time_change_nothing(monkeypatch):
-    a = architecture()
-    weights, ids = random_weights(a), np.tile(awkward_ids(), (3, 1))
-    expected = Forward(a, weights).logits(ids)
+def test_documents_at_a_time_change_nothing(any_side, monkeypatch):
+    ids = np.tile(awkward_ids(), (3, 1))
+    expected = forward_of(any_side).logits(ids)
     monkeypatch.setattr(forward, "DOCUMENTS_AT_A_TIME", 7)
-    np.testing.assert_array_equal(Forward(a, weights).logits(ids), expected)
-    assert Forward(a, weights).logits(ids[:0]).shape == (0, expected.shape[1])
+    np.testing.assert_array_equal(forward_of(any_side).logits(ids), expected)
+    assert forward_of(any_side).logits(ids[:0]).shape == (0, expected.shape[1])
 
 
 def test_threads_stay_within_the_limit_of_a_worker(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert forward._n_threads(10**12) == 1
-    assert forward._n_threads(10) == 1
+    """joblib's "loky" gives its workers a number of threads in this variable."""
+    monkeypatch.setattr(threads, "cpu_count", lambda: 4)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert (threads.thread_limit(), threads.n_threads()) == (None, 4)
+    for text, limit, n in [("1", 1, 1), ("3", 3, 3), ("9", 9, 4), ("0", None, 4), ("2,1", None, 4)]:
+        monkeypatch.setenv("OMP_NUM_THREADS", text)
+        assert (threads.thread_limit(), threads.n_threads()) == (limit, n)
 
 
-def test_ids_beyond_the_table_are_unknown():
+@pytest.mark.parametrize(("n_threads", "n_values"), [(1, 10**12), (4, 10)])
+def test_where_threads_do_not_pay_work_stays_where_it_is(monkeypatch, n_threads, n_values):
+    monkeypatch.setattr(threads, "n_threads", lambda: n_threads)
+    done = []
+    threads.for_each(lambda block: done.append((block, get_ident())), range(3), n_values)
+    assert done == [(block, get_ident()) for block in range(3)]
+
+
+@pytest.mark.parametrize("id_", [10**6, 17, 11], ids=["beyond", "without a row", "last"])
+def test_ids_without_a_row_are_unknown(any_side, id_):
+    known = np.arange(N_IDS) < 17
+    known[11] = False
+    model = forward_of(any_side, known)
+    ids = awkward_ids() % 11
+    ids[7, 3] = id_
+    ids[9, 0] = id_
+    unknown = np.where(ids == id_, 1, ids)
+    assert (ids != unknown).any()
+    np.testing.assert_array_equal(model.logits(ids), model.logits(unknown))
+    everything_known = forward_of(any_side)
+    if id_ < N_IDS:
+        assert (everything_known.logits(ids) != everything_known.logits(unknown)).any()
+
+
+@pytest.mark.parametrize("last_is_known", [True, False])
+def test_an_id_beyond_the_table_is_not_the_last_one(last_is_known):
     a = architecture()
-    model = Forward(a, random_weights(a))
-    ids = awkward_ids()
-    ids[7, 3] = 10**6
-    unknown = ids.copy()
-    unknown[7, 3] = 1
+    known = KNOWN.copy()
+    known[-1] = last_is_known
+    model = forward_of(a, known)
+    ids = np.array([[5, N_IDS, 6], [N_IDS + 3, 7, 10**6]])
+    unknown = np.where(ids >= N_IDS, 1, ids)
     np.testing.assert_array_equal(model.logits(ids), model.logits(unknown))
 
 
@@ -137,3 +264,8 @@ def test_product_rows_depend_neither_on_their_number_nor_on_their_place(dim, n_c
     for n in (1, 2, 63, 64, 65, 130):
         np.testing.assert_array_equal(product_by_row(left[:n], right), product[:n])
         np.testing.assert_array_equal(product_by_row(left[n:], right), product[n:])
+
+
+def test_lengths_end_at_the_last_token():
+    ids = np.array([[3, 0, 4, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 2]])
+    np.testing.assert_array_equal(document_lengths(ids), [3, 1, 4, 4])

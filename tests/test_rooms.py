@@ -17,19 +17,18 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_CODE_LINES = 450
 
 # A room is a module or folder directly in the package. Each may import itself and the rooms named
-# here; pairs in IN_FUNCTIONS only inside functions, which keeps the import of the package light.
+# here.
 ROOMS = {
     "token_ids": set(),
     "datasets": set(),
-    "inference": set(),
+    "network": set(),
+    "presets": set(),
     "vectorizer": {"token_ids"},
     "word_vectors": {"token_ids"},
-    "training": {"token_ids"},
-    "inspection": {"inference", "token_ids"},
-    "classifier": {"token_ids", "word_vectors", "inference", "inspection", "training"},
-    "__init__": {"token_ids", "vectorizer", "word_vectors", "classifier", "datasets", "inspection"},
+    "training": {"network", "token_ids"},
+    "classifier": {"token_ids", "word_vectors", "network", "training", "presets"},
+    "__init__": {"token_ids", "vectorizer", "word_vectors", "classifier", "datasets", "presets"},
 }
-IN_FUNCTIONS = {("classifier", "training")}
 # Private modules that were split off a room, and the room.
 SPLIT_OFF = {
     "_text": "vectorizer",
@@ -38,7 +37,12 @@ SPLIT_OFF = {
     "_vector_files": "word_vectors",
 }
 
-# The one room that may import each of these. matplotlib only inside functions even there.
+# Modules that import Keras, and who may import them as others are imported. They are reached
+# through `import_with_keras`, so that nothing else needs TensorFlow.
+WITH_KERAS = {
+    "training.keras_engine": set(),
+    "training.keras_model": {"training.keras_engine"},
+}
 KERAS = {"tensorflow", "keras", "scikeras"}
 ALWAYS_INSTALLED = {
     "joblib",
@@ -72,6 +76,11 @@ def imports(path):
     yield from visit(ast.parse(path.read_bytes()), False)
 
 
+def module_of(path):
+    """Dotted name within the package."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
 def our_room(module):
     """Return the room that an import of ours reaches, None for other people's modules."""
     parts = module.split(".")
@@ -84,7 +93,7 @@ def our_room(module):
 
 def breaches(path):
     """Return what is wrong with the imports of a module, a line each."""
-    room = room_of(path)
+    room, me = room_of(path), module_of(path)
     found = []
     for module, inside, line in imports(path):
         top, ours = module.split(".")[0], our_room(module)
@@ -92,13 +101,14 @@ def breaches(path):
         if ours is not None:
             if ours not in ROOMS[room] | {room}:
                 found.append(f"{where}: {room} must not import {ours}")
-            elif (room, ours) in IN_FUNCTIONS and not inside:
-                found.append(f"{where}: only inside functions")
+            for name, importers in WITH_KERAS.items():
+                if f"{module}.".startswith(f"{PACKAGE.name}.{name}.") and me not in importers:
+                    found.append(f"{where}: only through import_with_keras")
         elif top in KERAS:
-            if room != "training":
-                found.append(f"{where}: only the room training may")
-        elif top == "matplotlib" and room != "inspection":
-            found.append(f"{where}: only the room inspection may")
+            if me not in WITH_KERAS:
+                found.append(f"{where}: only {' and '.join(WITH_KERAS)} may")
+        elif top == "matplotlib" and not inside:
+            found.append(f"{where}: only inside functions")
         elif top not in ALWAYS_INSTALLED and not inside:
             found.append(f"{where}: an optional dependency, only inside functions")
     return found
@@ -144,37 +154,49 @@ def test_split_off_modules_exist():
 
 
 @pytest.mark.parametrize(
-    ("room", "line", "message"),
+    ("name", "line", "message"),
     [
-        ("classifier", "import keras", "only the room training may"),
-        ("word_vectors", "def f():\n    from tensorflow import nn", "only the room training may"),
-        (
-            "vectorizer",
-            "import sklearn_textcnn.classifier",
-            "vectorizer must not import classifier",
-        ),
+        ("classifier", "import keras", "only training.keras_engine and"),
+        ("word_vectors", "def f():\n    from tensorflow import nn", "training.keras_model may"),
+        ("training/fit", "def f():\n    import scikeras", "training.keras_model may"),
+        ("training/numpy_engine", "import keras", "training.keras_model may"),
+        ("vectorizer", "import sklearn_textcnn.classifier", "must not import classifier"),
         ("vectorizer", "from sklearn_textcnn import classifier", "must not import classifier"),
         ("vectorizer", "from sklearn_textcnn import TokenIds", "must not import __init__"),
         ("token_ids", "from sklearn_textcnn.vectorizer import x", "must not import vectorizer"),
-        ("classifier", "from sklearn_textcnn.training import trainer", "only inside functions"),
+        ("network/forward", "from sklearn_textcnn.training import fit", "must not import training"),
+        ("network/forward", "import sklearn_textcnn.token_ids", "must not import token_ids"),
+        ("training/fit", "from sklearn_textcnn.classifier import x", "must not import classifier"),
+        ("presets", "from sklearn_textcnn import network", "must not import network"),
         (
             "classifier",
-            "if 1:\n    import sklearn_textcnn.training.trainer",
-            "only inside functions",
+            "def f():\n    from sklearn_textcnn.training import keras_engine",
+            "only through import_with_keras",
         ),
-        ("vectorizer", "def f():\n    import matplotlib", "only the room inspection may"),
-        ("inspection", "import matplotlib.pyplot as plt", "only inside functions"),
+        (
+            "training/fit",
+            "if 1:\n    import sklearn_textcnn.training.keras_engine",
+            "only through import_with_keras",
+        ),
+        (
+            "training/fit",
+            "from sklearn_textcnn.training.keras_model import KerasNetwork",
+            "only through import_with_keras",
+        ),
+        ("classifier", "import matplotlib.pyplot as plt", "only inside functions"),
         ("vectorizer", "class A:\n    import pandas", "only inside functions"),
-        ("classifier", "def f():\n    from sklearn_textcnn.training import trainer", None),
-        ("inspection", "def f():\n    import matplotlib.pyplot as plt", None),
-        ("training", "import keras\nfrom sklearn_textcnn.training import layers", None),
+        ("classifier", "from sklearn_textcnn.training.fit import train", None),
+        ("classifier", "def f():\n    import matplotlib.pyplot as plt", None),
+        ("training/keras_engine", "import keras\nimport tensorflow as tf", None),
+        ("training/keras_engine", "from sklearn_textcnn.training import keras_model", None),
+        ("training/keras_model", "import keras\nfrom sklearn_textcnn.network import x", None),
     ],
 )
-def test_breaches_are_found(room, line, message, tmp_path, monkeypatch):
-    path = tmp_path / PACKAGE.name / f"{room}.py"
-    path.parent.mkdir()
+def test_breaches_are_found(name, line, message, tmp_path, monkeypatch):
+    path = tmp_path / PACKAGE.name / f"{name}.py"
+    path.parent.mkdir(parents=True)
     path.write_text(line)
-    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", path.parent)
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", tmp_path / PACKAGE.name)
     found = breaches(path)
     assert (len(found), message or "") == (1 if message else 0, message or "")
     assert not message or message in found[0]
@@ -205,9 +227,27 @@ def test_package_exports_what_it_imports():
     assert set(sklearn_textcnn.__all__) == public
 
 
-def test_importing_the_package_is_light():
-    heavy = sorted(KERAS | {"matplotlib"})
-    code = f"import sys, sklearn_textcnn; print([m for m in {heavy} if m in sys.modules])"
+def imported_after(code):
+    """Heavy modules that a new process has imported once it has run some code."""
+    heavy = sorted(KERAS | {"matplotlib", "torch"})
+    code = f"import sys\n{code}\nprint([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stderr == ""
-    assert run.stdout.strip() == "[]"
+    return ast.literal_eval(run.stdout)
+
+
+def test_importing_the_package_is_light():
+    assert imported_after("import sklearn_textcnn") == []
+
+
+@pytest.mark.parametrize("parameters", ["", "embedding_dim=None, optimizer='adadelta'"])
+def test_a_fit_by_the_numpy_engine_is_light(parameters):
+    code = f"""
+import numpy as np
+from sklearn_textcnn import TextCNNClassifier
+ids = np.random.default_rng(0).integers(0, 20, (40, 8))
+classes = np.arange(40) % 2
+model = TextCNNClassifier(epochs=2, early_stopping=True, {parameters})
+model.fit(ids, classes).predict_proba(ids)
+"""
+    assert imported_after(code) == []

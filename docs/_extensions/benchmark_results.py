@@ -140,6 +140,8 @@ def heading(column):
 
 
 def shown(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {shown(part) or 'none'}" for name, part in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

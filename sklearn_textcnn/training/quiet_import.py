@@ -1,5 +1,6 @@
-"""What TensorFlow prints when it starts, and how many threads it starts in a worker process."""
+"""Imports of TensorFlow: without what it prints when it starts, and never where it would hang."""
 
+import importlib
 import os
 import re
 import sys
@@ -22,10 +23,29 @@ _CHATTER = re.compile(
     r"|libcuda reported version|kernel version seems to match DSO"
     r"|TF-TRT Warning|Cannot dlopen some GPU libraries|Skipping registering GPU devices"
 )
+_forked_from_tensorflow = False
+
+
+def import_with_keras(name):
+    """Import a module of ours that needs Keras.
+
+    Raises
+    ------
+    RuntimeError
+        In a process that was forked from one in which TensorFlow was running.
+    """
+    if _forked_from_tensorflow:
+        raise RuntimeError(
+            "Keras cannot run here: this process was forked from one in which TensorFlow had run, "
+            "and TensorFlow would wait for threads that a fork does not copy. Start processes with "
+            'joblib\'s "loky" backend or with multiprocessing.get_context("spawn").'
+        )
+    with _chatter_withheld():
+        return importlib.import_module(name)
 
 
 @contextmanager
-def tensorflow_chatter_withheld():
+def _chatter_withheld():
     """Hold back TensorFlow's start-up lines; pass on every other line on standard error."""
     if "tensorflow" in sys.modules:
         yield
@@ -51,25 +71,14 @@ def tensorflow_chatter_withheld():
                     os.write(2, line)
 
 
-def thread_limit():
-    """Threads that joblib or a batch system gives this process, None without a limit."""
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return int(limit) if limit.isdigit() and int(limit) else None
+def _note_fork():
+    """Notice that the parent's TensorFlow has threads, which this process lacks."""
+    global _forked_from_tensorflow
+    eager = sys.modules.get("tensorflow.python.eager.context")
+    context = getattr(eager, "_context", None)
+    if context is not None and getattr(context, "_initialized", True):
+        _forked_from_tensorflow = True
 
 
-def limit_threads_in_worker(tf):
-    """Hold TensorFlow to the number of threads that joblib gives a worker process.
-
-    ``OMP_NUM_THREADS`` alone caps only the products; an explicit ``TF_NUM_*`` setting wins.
-    """
-    limit = thread_limit()
-    if limit is None:
-        return
-    try:
-        if "TF_NUM_INTRAOP_THREADS" not in os.environ:
-            tf.config.threading.set_intra_op_parallelism_threads(limit)
-        if "TF_NUM_INTEROP_THREADS" not in os.environ:
-            tf.config.threading.set_inter_op_parallelism_threads(limit)
-    except RuntimeError:
-        # somebody has already computed with TensorFlow in this process; its threads exist
-        pass
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)

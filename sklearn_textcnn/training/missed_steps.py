@@ -26,16 +26,9 @@ def bias_correction(step):
 
 
 class MissedSteps:
-    """Keeps count of an epoch's steps.
+    """Keeps count of an epoch's steps, at most `n_steps`.
 
-    Parameters
-    ----------
-    n_rows : int
-        Rows of the table.
-    n_steps : int
-        Most steps that will be counted.
-    before : int
-        Steps that the optimizer took earlier. No row has missed any of them.
+    Before them the optimizer took others, of which no row has missed any.
     """
 
     def __init__(self, n_rows, n_steps, before):
@@ -62,9 +55,9 @@ class MissedSteps:
         self._owed[others] += shares * bias_correction(self._before + self._step)
         return answer
 
-    def all_rows(self):
-        """Yield (rows, missed, owed) of all rows that missed any, a part of the table at a time."""
-        late = np.flatnonzero(self._last < self._step)
+    def of_rows(self, rows):
+        """Yield (rows, missed, owed) of those rows that missed any, some at a time."""
+        late = rows[self._last[rows] < self._step]
         for start in range(0, len(late), ROWS_AT_A_TIME):
             rows = late[start : start + ROWS_AT_A_TIME]
             yield rows, *self._since(self._last[rows])

@@ -1,13 +1,14 @@
-"""Update rules in NumPy, the same as in `optimizers`: in place, for whole weights or for rows.
+"""Update rules of the optimizers given by name: in place, for whole weights or for rows of a table.
 
-The gradient may be overwritten.
+The gradient may be overwritten. ``..._catch_up`` does to rows of a table what the steps would have
+done in which they had no gradient: see `missed_steps`.
 """
 
 from math import sqrt
 
 import numpy as np
 
-from sklearn_textcnn.training.missed import BETA_1, BETA_2, bias_correction
+from sklearn_textcnn.training.missed_steps import BETA_1, BETA_2, bias_correction
 
 
 def sgd(gradient, value, slots, rate, step):
@@ -31,7 +32,7 @@ def adam(gradient, value, slots, rate, step):
 
 
 def adam_catch_up(value, slots, missed, owed, rate):
-    """Steps of `adam` without a gradient: see `missed`."""
+    """Steps of `adam` without a gradient."""
     _move(value, slots, rate * owed, np.empty_like(value))
     momentum, velocity = slots
     momentum *= BETA_1**missed
@@ -80,6 +81,21 @@ def rmsprop_catch_up(value, slots, missed, owed, rate):
     slots[0] *= 0.9**missed
 
 
+def adadelta(gradient, value, slots, rate, step):
+    """Adadelta (Zeiler 2012) with the constants of Keras; its own rate of learning is 1."""
+    squares, moves = slots
+    squares += 0.05 * (gradient * gradient - squares)
+    move = gradient * np.sqrt((moves + 1e-7) / (squares + 1e-7))
+    moves += 0.05 * (move * move - moves)
+    value -= rate * move
+
+
+def adadelta_catch_up(value, slots, missed, owed, rate):
+    """Steps of `adadelta` without a gradient."""
+    for slot in slots:
+        slot *= 0.95**missed
+
+
 # name -> rule, the start values of its slots, and what steps without a gradient do if anything
 BY_NAME = {
     "adam": (adam, (0.0, 0.0), adam_catch_up),
@@ -88,4 +104,5 @@ BY_NAME = {
     "sgd": (sgd, (), None),
     "adagrad": (adagrad, (0.1,), None),
     "rmsprop": (rmsprop, (0.0,), rmsprop_catch_up),
+    "adadelta": (adadelta, (0.0, 0.0), adadelta_catch_up),
 }

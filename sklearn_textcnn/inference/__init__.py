@@ -1,1 +1,0 @@
-"""Prediction with NumPy alone: weights in, logits out."""

@@ -1,0 +1,1 @@
+"""What a network is, and its answer, in NumPy alone."""

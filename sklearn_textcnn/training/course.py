@@ -1,0 +1,109 @@
+"""What the epochs of a fit come to, whichever engine trains: scores, weights to keep, the end."""
+
+from copy import deepcopy
+
+import numpy as np
+
+from sklearn_textcnn.network.architecture import arrays_of
+from sklearn_textcnn.network.forward import Forward
+from sklearn_textcnn.training.losses import cross_entropy, hits
+
+
+class Course:
+    """Validates after each epoch, keeps the best or the averaged weights, and ends the training.
+
+    Attributes
+    ----------
+    history : dict of str to list of float
+    best_epoch : int or None
+    ended : bool
+        Whether `early_stopping` ends the training.
+    """
+
+    def __init__(self, architecture, known, validation, options, n_documents):
+        self.architecture, self.known, self.options = architecture, known, options
+        self.validation, self.history, self.ended = validation, {}, False
+        self.best_epoch, self._best_loss, self._best_weights = None, np.inf, None
+        n_averaged = int(np.ceil(options.average * options.epochs - 1e-9))  # 0.07 * 100 is above 7
+        # the mean of one is what it is without
+        averages = n_averaged > 1 and not options.early_stopping
+        self._first_averaged = options.epochs - n_averaged if averages else options.epochs
+        self._mean, self._n_in_mean, self._epoch = None, 0, 0
+        steps = options.epochs * -(-n_documents // options.batch_size)
+        self._bar = None
+        if options.verbose:
+            # here, not above: a process that only predicts starts sooner without it
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(total=steps, desc="training", unit="batch")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._bar is not None:
+            self._bar.close()
+
+    def goes_on(self):
+        """Whether there is another epoch."""
+        return self._epoch < self.options.epochs and not self.ended
+
+    def step(self):
+        """Note that a batch is done."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def end_epoch(self, scores, weights):
+        """Note an epoch, and return its scores with those of the validation documents.
+
+        `weights` returns the weights as they are now, perhaps not copies.
+        """
+        self._epoch += 1
+        if self.validation is not None:
+            scores = scores | self._validation_scores(weights())
+        for name, value in scores.items():
+            self.history.setdefault(name, []).append(float(value))
+        if self._bar is not None:
+            self._bar.set_postfix(epoch=f"{self._epoch}/{self.options.epochs}", **scores)
+        if not np.isfinite(list(scores.values())).all():
+            raise ValueError(
+                f"Training diverged: the loss is not finite in epoch {self._epoch}. "
+                "Lower learning_rate, or look for extreme values in sample_weight or word_vectors."
+            )
+        if self.validation is not None and scores["val_loss"] < self._best_loss:
+            self._best_loss, self.best_epoch = scores["val_loss"], self._epoch
+            if self.options.early_stopping:
+                self._best_weights = deepcopy(weights())
+        if self.options.early_stopping:
+            self.ended = self._epoch - (self.best_epoch or self._epoch) >= self.options.patience
+        elif self._epoch > self._first_averaged:
+            self._average(weights())
+        return scores
+
+    def weights_to_keep(self, last_ones_count=False):
+        """Weights of the best epoch, or averaged ones; None: those of the last epoch.
+
+        If somebody else has decided about the weights, the last ones count: nothing is averaged.
+        """
+        return self._best_weights or (None if last_ones_count else self._mean)
+
+    def _average(self, weights):
+        """Mean of the weights after each of the last epochs (Izmailov et al. 2018)."""
+        self._n_in_mean += 1
+        if self._mean is None:
+            self._mean = deepcopy(weights)
+            return
+        for mean, array in zip(arrays_of(self._mean), arrays_of(weights), strict=True):
+            mean += (array - mean) * np.float32(1 / self._n_in_mean)
+
+    def _validation_scores(self, weights):
+        """Cross-entropy and accuracy of the answers for held-out documents."""
+        data = self.validation
+        with np.errstate(all="ignore"):  # that training diverges is said once, as an error
+            logits = Forward(self.architecture, weights, self.known).logits(data.ids)
+            if data.added is not None:
+                logits = self.options.network_share * logits + data.added
+            losses = cross_entropy(data.targets, logits, self.architecture.output)[0]
+        right = hits(data.targets, logits, self.architecture.output)
+        weights = data.weights / data.weights.sum()
+        return {"val_loss": float(losses @ weights), "val_accuracy": float(right @ weights)}

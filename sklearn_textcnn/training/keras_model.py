@@ -1,0 +1,207 @@
+"""The network in Keras' own layers and operations, for training and for export."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from sklearn_textcnn.network.architecture import arrays_of, map_arrays
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "TextCNNClassifier needs Keras on TensorFlow for this, but Keras runs on "
+        f"{keras.backend.backend()!r} here. Set the environment variable KERAS_BACKEND=tensorflow "
+        "before Keras is imported, or change 'backend' in keras.json. The NumPy engine and "
+        "predicting with a fitted classifier work on any backend."
+    )
+
+# What cannot win a maximum; float16 has no such small numbers.
+LOWEST = {"float16": -6e4}
+
+
+class KerasNetwork:
+    """The plain `model`, ids (n, T) -> probabilities (n, n_outputs), and its `variables`.
+
+    These are keras.Variables in the places of the weights: see `architecture`. Ids from `n_ids` on
+    count as unknown. `network_share` is the factor of the network's logits beside a linear part.
+    """
+
+    def __init__(self, architecture, n_ids, dropout, l2, max_norm, linear=None, network_share=1.0):
+        self.architecture = a = architecture
+        self.regularizer = keras.regularizers.L2(l2) if l2 else None
+        self.variables = {
+            "tables": [],
+            "kernels": [[] for _ in a.filters],
+            "biases": [[] for _ in a.filters],
+            "dense_kernels": [],
+            "dense_biases": [],
+        }
+        inputs = keras.Input((None,), dtype="int32", name="ids")
+        ids = ops.where(ops.less(inputs, n_ids), inputs, 1)  # (n, T)
+        pooled = self._features(ids, n_ids)
+        x = keras.layers.Concatenate()(pooled) if len(pooled) > 1 else pooled[0]  # (n, features)
+        for units in a.hidden_units:
+            x = self._dense(x, units, dropout, activation=a.activation)  # (n, units)
+        output = {"dtype": "float32"}  # also where the policy of the process is mixed precision
+        if max_norm is not None:
+            output["kernel_constraint"] = keras.constraints.MaxNorm(max_norm, axis=0)
+        if linear is None:
+            x = self._dense(x, a.n_outputs, dropout, activation=a.output, **output)
+        else:
+            x = self._dense(x, a.n_outputs, dropout, **output)
+            x = ops.add(ops.multiply(x, network_share), _linear_part(inputs, linear))
+            x = keras.layers.Activation(a.output, dtype="float32")(x)
+        self.model = keras.Model(inputs, x, name="text_cnn")
+
+    def write(self, weights):
+        """Set the weights."""
+        arrays = arrays_of({name: weights[name] for name in self.variables})
+        for variable, array in zip(arrays_of(self.variables), arrays, strict=True):
+            variable.assign(array.reshape(variable.shape))
+
+    def read(self):
+        """The weights, copied."""
+        weights = map_arrays(lambda v: v.value.numpy().astype(np.float32), self.variables)
+        if self.architecture.one_hot:
+            for stack in weights["biases"]:
+                stack[0] = stack[0][0]
+        return weights
+
+    def _features(self, ids, n_ids):
+        """Pooled features, a tensor (n, filters) for each kernel size and kind of pooling."""
+        a = self.architecture
+        # windows read zeros past the right edge: P = T + max(k) - 1 positions
+        ids = ops.pad(ids, [[0, 0], [0, max(a.kernel_sizes) - 1]])  # (n, P)
+        counts = ops.expand_dims(ops.not_equal(ids, 0), 2)  # (n, P, 1)
+        tables = [self._table(n_ids, width, i) for i, width in enumerate(a.table_widths())]
+        embedded = [table(ids) for table in tables]  # (n, P, dim) each
+        x = keras.layers.Concatenate()(embedded) if len(tables) > 1 else embedded[0]
+        x = _masked(x, counts, 0.0)  # (n, P, dim); else the row of padding would be trained
+        pooled = []
+        for i, (k, columns) in enumerate(zip(a.kernel_sizes, a.columns, strict=True)):
+            sums = self._one_hot_windows(x[:, :, columns], i) if a.one_hot else self._windows(x, i)
+            pooled += self._pooled(sums, counts[:, : 1 - k or None], i)  # P - k + 1 windows
+        return pooled
+
+    def _table(self, n_ids, width, i):
+        table = keras.layers.Embedding(
+            n_ids,
+            width,
+            embeddings_initializer="zeros",
+            trainable=not (self.architecture.static_dim and i == 0),
+        )
+        table.build()
+        self.variables["tables"].append(table.embeddings)
+        return table
+
+    def _windows(self, x, i):
+        """Convolution: (n, P, channels) -> (n, P - k + 1, filters)."""
+        layer = keras.layers.Conv1D(
+            self.architecture.filters[i],
+            self.architecture.kernel_sizes[i],
+            activation=self.architecture.activation,
+            kernel_initializer="zeros",
+            kernel_regularizer=self.regularizer,
+            data_format="channels_last",
+        )
+        x = layer(x)
+        self.variables["kernels"][i].append(layer.kernel)
+        self.variables["biases"][i].append(layer.bias)
+        return x
+
+    def _one_hot_windows(self, rows, i):
+        """Convolution of one-hot tokens, from what each adds: (n, P, k * filters)."""
+        k, n = self.architecture.kernel_sizes[i], self.architecture.filters[i]
+        parts = [rows[:, j : (j + 1 - k) or None, j * n : (j + 1) * n] for j in range(k)]
+        # Keras has no layer that only adds a bias
+        bias = keras.layers.Embedding(1, n, embeddings_initializer="zeros")
+        parts.append(bias(ops.zeros_like(rows[:, : 1 - k or None, 0], dtype="int32")))
+        self.variables["biases"][i].append(bias.embeddings)
+        total = keras.layers.Add()(parts)
+        return keras.layers.Activation(self.architecture.activation)(total)
+
+    def _pooled(self, x, counts, i):
+        """The later convolutions, and what pooling over the document makes of them."""
+        a = self.architecture
+        pool = {"pool_size": a.pool_size, "data_format": "channels_last"}
+        # valid pooling drops what does not fill a pool, so this pads to a multiple and no further
+        right = [[0, 0], [0, a.pool_size - 1], [0, 0]]
+        lowest = LOWEST.get(x.dtype, -1e30)
+        between = 0.0 if a.activation == "relu" else lowest  # relu has nothing below 0
+        edge = [[0, 0], [0, a.kernel_sizes[i] - 1], [0, 0]]
+        for _ in range(a.conv_layers - 1):
+            x = ops.pad(_masked(x, counts, between), right, constant_values=between)
+            x = keras.layers.MaxPooling1D(**pool)(x)  # (n, ceil(T / pool), filters)
+            counts = ops.pad(ops.cast(counts, "float32"), right)
+            counts = ops.greater(keras.layers.MaxPooling1D(**pool)(counts), 0.5)
+            x = self._windows(ops.pad(x if between == 0 else _masked(x, counts, 0.0), edge), i)
+        results = []
+        if "max" in a.pooling:
+            maximum = keras.layers.GlobalMaxPooling1D(data_format="channels_last")
+            # costs nothing on the way back; addition would take it for a bias at some shapes
+            hidden = ops.multiply(ops.cast(ops.logical_not(counts), x.dtype), -lowest)
+            largest = maximum(ops.subtract(x, hidden))  # (n, filters)
+            is_there = ops.cast(ops.any(counts, axis=1), x.dtype)  # (n, 1)
+            results.append(keras.layers.Multiply()([largest, is_there]))
+        if "average" in a.pooling:
+            total = ops.sum(_masked(x, counts, 0.0), axis=1)  # (n, filters)
+            n_counts = ops.sum(ops.cast(counts, x.dtype), axis=1)  # (n, 1)
+            results.append(ops.divide(total, ops.maximum(n_counts, 1.0)))
+        return results
+
+    def _dense(self, x, units, dropout, **settings):
+        if dropout:
+            x = keras.layers.Dropout(dropout, seed=0)(x)
+        layer = keras.layers.Dense(
+            units, kernel_initializer="zeros", kernel_regularizer=self.regularizer, **settings
+        )
+        x = layer(x)
+        self.variables["dense_kernels"].append(layer.kernel)
+        self.variables["dense_biases"].append(layer.bias)
+        return x
+
+
+def _masked(x, counts, value):
+    """`x` with another value where nothing counts."""
+    if value == 0:
+        return keras.layers.Multiply()([x, ops.cast(counts, x.dtype)])
+    return ops.where(counts, x, value)
+
+
+def _linear_part(ids, linear):
+    """What `_linear.linear_logits` computes, with look-ups of integers for the pairs."""
+    rows, pairs = linear["rows"], linear["pairs"]
+    n_ids = len(rows) - len(pairs)
+    is_feature = ops.logical_and(ops.greater(ids, 1), ops.less(ids, n_ids))
+    features = ops.where(is_feature, ids, 0)  # (n, T)
+    if len(pairs):
+        left, right = (ops.cast(part, "int64") for part in (features[:, :-1], features[:, 1:]))
+        both = ops.logical_and(ops.greater(left, 1), ops.greater(right, 1))
+        keys = ops.where(both, left * n_ids + right, 0)
+        places = keras.layers.IntegerLookup(vocabulary=pairs)(keys)  # 0 for all others
+        places = ops.where(ops.greater(places, 0), places + (n_ids - 1), 0)
+        features = ops.concatenate([features, ops.cast(places, features.dtype)], axis=1)
+    features, frequencies = _term_frequencies(features)  # (n, 2 * T - 1)
+    table = keras.layers.Embedding(
+        *rows.shape, embeddings_initializer="zeros", trainable=False, dtype="float32"
+    )
+    found = table(features)  # (n, 2 * T - 1, n_outputs + 1)
+    table.set_weights([rows])
+    frequencies = ops.expand_dims(frequencies, 2)
+    sums = ops.sum(found[:, :, :-1] * frequencies, axis=1)
+    norms = ops.sqrt(ops.maximum(ops.sum(found[:, :, -1:] * frequencies**2, axis=1), 1e-12))
+    return ops.add(ops.divide(sums, norms), linear["intercept"].astype(np.float32))
+
+
+def _term_frequencies(numbers):
+    """The numbers of each row (n, T) sorted, and ``1 + log(count)`` at the first of equal ones."""
+    numbers = ops.sort(numbers, axis=1)
+    is_new = ops.not_equal(numbers[:, 1:], numbers[:, :-1])
+    is_new = ops.concatenate([ops.ones_like(numbers[:, :1], dtype="bool"), is_new], axis=1)
+    within = ops.cumsum(ops.cast(is_new, "int32"), axis=1)  # (n, T)
+    before = ops.cumsum(within[:, -1:], axis=0) - within[:, -1:] - 1  # (n, 1)
+    # in this order: Keras takes a column that is added to something for a bias of its columns
+    which = before + within  # (n, T)
+    flat = ops.reshape(which, [-1])
+    counts = ops.take(ops.segment_sum(ops.ones_like(flat), flat, sorted=True), which)  # (n, T)
+    counts = ops.cast(counts, "float32")
+    return numbers, ops.where(is_new, 1 + ops.log(counts), 0.0)
