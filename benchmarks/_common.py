@@ -24,8 +24,8 @@ PACKAGES = (
 ).split()
 
 
-def parse_arguments(description):
-    """Arguments that every benchmark takes."""
+def parse_arguments(description, against=False):
+    """Arguments that every benchmark takes; `against` adds that of another commit."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument(
         "--data",
@@ -39,6 +39,14 @@ def parse_arguments(description):
         action="store_true",
         help="only see whether the script works: tiny corpora, nothing is judged, no JSON is kept",
     )
+    if against:
+        parser.add_argument(
+            "--against",
+            type=Path,
+            metavar="PATH",
+            help="checkout of another commit (see `git worktree`) to measure beside this one; "
+            "without it nothing is judged and no JSON is kept",
+        )
     # one measurement in a process of its own, see `run_child`
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -105,15 +113,42 @@ def medians(results):
     return {name: median(values) for name, values in results.items()}
 
 
-def run_child(arguments, *task):
-    """Run this script with ``--child task...`` in a new process; return the JSON it prints last."""
+def child_command(arguments, *task):
+    """What runs this script with ``--child task...``."""
     command = [sys.executable, sys.argv[0], "--data", arguments.data, "--child", *task]
     if arguments.quick:
         command.insert(2, "--quick")
-    run = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    return list(map(str, command))
+
+
+def run_child(arguments, *task, package=None):
+    """Run this script with ``--child task...`` in a new process; return the JSON it prints last.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+    *task : str
+    package : Path, default=None
+        Checkout of `sklearn_textcnn` to import; None: what this process would import.
+    """
+    environment = dict(os.environ)
+    if package is not None:
+        paths = [str(package.resolve()), environment.get("PYTHONPATH")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    command = child_command(arguments, *task)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
     if run.returncode:
-        sys.exit(f"{' '.join(task)} failed:\n{run.stderr}")
+        sys.exit(f"{' '.join(map(str, task))} failed:\n{run.stderr}")
     return json.loads(run.stdout.splitlines()[-1])
+
+
+def peak_mib():
+    """Most memory that this process has used, in MiB."""
+    import resource  # not on Windows
+
+    # kilobytes on Linux, bytes on macOS
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 class Bound(NamedTuple):
@@ -152,6 +187,8 @@ class Report:
 
     def __init__(self, question, arguments, floors, targets):
         self.quick = arguments.quick
+        # a script that takes another commit has its figures only beside that
+        self.complete = getattr(arguments, "against", True) is not None
         self.floors, self.targets = floors, targets
         self.record = {"machine": _machine(), "versions": _versions(), "tables": {}, "claims": {}}
         print(question.strip(), "\n")
@@ -208,18 +245,23 @@ class Report:
     def finish(self):
         """Print the claims, write the JSON file, and exit with 1 if a floor was missed."""
         claims = self.record["claims"]
-        missing = set(self.floors) - set(claims)
+        floors = self.floors if self.complete else {}
+        missing = set(floors) - set(claims)
         assert not missing, f"no figure for {missing}"
         if claims:
             self.table("Claims", [{"claim": name} | claim for name, claim in claims.items()])
-        name = Path(sys.argv[0]).stem
-        path = HERE / "results" / (f"{name}.tmp" if self.quick else f"{name}.json")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
+        self.save()
         if self.quick:
             print("\n--quick: these figures mean nothing.")
         elif not all(claim["holds"] for claim in claims.values()):
             sys.exit("\nA floor was missed.")
+
+    def save(self):
+        """Write the JSON file with what there is so far."""
+        kind = "json" if self.complete and not self.quick else "tmp"
+        path = HERE / "results" / f"{Path(sys.argv[0]).stem}.{kind}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
 
 
 def _shown(value):

@@ -1,10 +1,7 @@
 """The network of the benchmarks: ours, and the same in Keras, alone and wrapped by scikeras.
 
-Pickled scikeras models import this module, so it imports nothing that they would not need.
+Ours is measured without Keras, so Keras and scikeras are imported where they are used.
 """
-
-import keras
-from scikeras.wrappers import KerasClassifier
 
 from sklearn_textcnn import TextCNNClassifier
 
@@ -22,6 +19,8 @@ def textcnn(**params):
 
 def keras_network(n_ids, n_outputs, filters=NETWORK["filters"]):
     """That network in plain Keras layers, with a sigmoid for one output and a softmax for more."""
+    import keras
+
     layers = keras.layers
     ids = keras.Input((None,), dtype="int32")
     embedded = layers.Embedding(n_ids, NETWORK["embedding_dim"])(ids)  # (n, T, dim)
@@ -36,6 +35,8 @@ def keras_network(n_ids, n_outputs, filters=NETWORK["filters"]):
 
 def scikeras_textcnn(n_ids, n_classes, **params):
     """That network behind scikeras, the way its documentation does it."""
+    from scikeras.wrappers import KerasClassifier
+
     loss = "binary_crossentropy" if n_classes == 2 else "sparse_categorical_crossentropy"
     params = {"filters": NETWORK["filters"], "epochs": 1, **params}
     return KerasClassifier(

@@ -6,18 +6,10 @@ All of them train for one epoch at each `partial_fit`, for two classes, 0 and 1.
 import keras
 import numpy as np
 import torch
-from _networks import ADAM, BATCH_SIZE, NETWORK, keras_network
+from _batches import our_batches
+from _networks import ADAM, BATCH_SIZE, keras_network
+from _torch_network import TorchNetwork
 from skorch import NeuralNetBinaryClassifier
-from torch import nn
-
-from sklearn_textcnn.training.batches import document_lengths, shuffled_batches
-
-
-def our_batches(X, y, rng):
-    """Batches of documents of similar length, cut to their longest document."""
-    lengths = np.maximum(document_lengths(X), max(NETWORK["kernel_sizes"]))
-    for rows in shuffled_batches(lengths, BATCH_SIZE, rng):
-        yield X[rows, : lengths[rows].max()], y[rows]
 
 
 class KerasOnOurBatches:
@@ -35,27 +27,6 @@ class KerasOnOurBatches:
 
     def predict(self, X):
         return (self.network.predict(X, verbose=0)[:, 0] > 0.5).astype(int)
-
-
-class TorchNetwork(nn.Module):
-    """The network in PyTorch; its output is a logit for class 1."""
-
-    def __init__(self, n_ids, sparse):
-        super().__init__()
-        dim, sizes, filters = (
-            NETWORK[name] for name in ("embedding_dim", "kernel_sizes", "filters")
-        )
-        self.embedding = nn.Embedding(n_ids, dim, sparse=sparse)
-        # as Keras does: PyTorch's own start is 20 times as wide and a different experiment
-        nn.init.uniform_(self.embedding.weight, -0.05, 0.05)
-        self.convolutions = nn.ModuleList(nn.Conv1d(dim, filters, k) for k in sizes)
-        self.dropout = nn.Dropout(NETWORK["dropout"])
-        self.output = nn.Linear(len(sizes) * filters, 1)
-
-    def forward(self, ids):
-        embedded = self.embedding(ids).transpose(1, 2)  # (n, dim, T)
-        pooled = [torch.relu(c(embedded)).amax(dim=2) for c in self.convolutions]
-        return self.output(self.dropout(torch.cat(pooled, dim=1)))[:, 0]  # (n,)
 
 
 class TorchBatches:

@@ -1,18 +1,25 @@
 """How much memory does a fit take, beside Keras behind scikeras?
 
 One epoch on 20ng train, 400 tokens a document, the same network and batches of 50. Each fit runs in
-a process of its own and is charged for the growth of the peak after TensorFlow and the ids are in
-memory.
+a process of its own and is charged for the growth of the peak after its libraries and the ids are
+in memory.
 """
 
 import json
-import resource
-import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from _common import Report, alternate, at_most, load_corpus, medians, parse_arguments, run_child
+from _common import (
+    Report,
+    alternate,
+    at_most,
+    load_corpus,
+    medians,
+    parse_arguments,
+    peak_mib,
+    run_child,
+)
 
 from sklearn_textcnn import TextVectorizerTransformer
 
@@ -47,23 +54,18 @@ def fit_here(name, path):
     """Fit one contender in this process and print by how many MiB the peak grew."""
     with np.load(path) as documents:
         ids, labels, n_ids = (documents[key] for key in ("ids", "labels", "n_ids"))
-    import tensorflow as tf
     from _networks import scikeras_textcnn, textcnn
 
-    tf.constant(0.0) + 0.0  # the first operation starts TensorFlow's threads and allocators
     if name == "ours":
         estimator = textcnn(epochs=1)
     else:
+        import tensorflow as tf
+
+        tf.constant(0.0) + 0.0  # the first operation starts its threads and allocators
         estimator = scikeras_textcnn(int(n_ids), len(np.unique(labels)))
     before = peak_mib()
     estimator.fit(ids, labels)
     print(json.dumps(peak_mib() - before))
-
-
-def peak_mib():
-    # kilobytes on Linux, bytes on macOS
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 if __name__ == "__main__":

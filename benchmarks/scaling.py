@@ -1,7 +1,7 @@
 """Does a document cost the same in 10,000 as in 1,000,000?
 
 MR resampled to corpora of growing size, ids given: one training epoch and one prediction of each
-corpus. The network is compiled and the tables for predicting are built before anything is timed.
+corpus. The tables for predicting are filled before anything is timed.
 """
 
 import numpy as np
