@@ -32,13 +32,8 @@ DOCUMENTS_AT_A_TIME = 2**14
 class Forward:
     """Logits of a network.
 
-    Parameters
-    ----------
-    architecture : Architecture
-    weights : dict
-        See `architecture`.
-    known : boolean ndarray of shape (n_ids,)
-        Ids that have a row of their own in the tables. All others are read as unknown.
+    Ids that are not `known`, (n_ids,), have no row of their own in the tables: they are read as
+    unknown.
     """
 
     def __init__(self, architecture, weights, known):

@@ -12,12 +12,8 @@ from sklearn_textcnn.training.losses import cross_entropy, hits
 class Course:
     """Validates after each epoch, keeps the best or the averaged weights, and ends the training.
 
-    Attributes
-    ----------
-    history : dict of str to list of float
-    best_epoch : int or None
-    ended : bool
-        Whether `early_stopping` ends the training.
+    Its `history`, a dict of lists, and `best_epoch` are what a fit reports; it has `ended` where
+    `early_stopping` ends the training.
     """
 
     def __init__(self, architecture, known, validation, options, n_documents):

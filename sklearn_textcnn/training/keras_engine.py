@@ -16,10 +16,7 @@ from sklearn_textcnn.training.keras_model import KerasNetwork
 
 
 def _limit_threads_in_worker():
-    """Hold TensorFlow to the number of threads that joblib gives a worker process.
-
-    ``OMP_NUM_THREADS`` alone caps only the products; an explicit ``TF_NUM_*`` setting wins.
-    """
+    """Hold TensorFlow to the threads that joblib gives a worker, unless ``TF_NUM_*`` says else."""
     limit = thread_limit()
     try:
         if limit and "TF_NUM_INTRAOP_THREADS" not in os.environ:

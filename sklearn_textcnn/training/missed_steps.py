@@ -40,12 +40,8 @@ class MissedSteps:
     def begin_step(self, rows):
         """Begin the next step, in which these distinct rows have a gradient.
 
-        Returns
-        -------
-        missed : float32 ndarray of shape (n_rows, 1)
-            Steps that each row has missed since its last one.
-        owed : float32 ndarray of shape (n_rows, 1)
-            Sum over those steps of Adam's bias correction and of what is left of the move.
+        Returns the steps that each row has missed since its last one, and the sum over those of
+        Adam's bias correction and of what is left of the move, both (n_rows, 1).
         """
         answer = self._since(self._last[rows])
         self._step += 1
