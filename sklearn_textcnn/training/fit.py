@@ -11,7 +11,7 @@ from sklearn_textcnn.training.quiet_import import import_with_keras
 
 @dataclass(frozen=True)
 class Documents:
-    """Ids, targets and weights; `added` is what answers add to the network's share of the logits."""
+    """Ids, targets, weights; `added` is what answers add to the network's share of the logits."""
 
     ids: np.ndarray
     targets: np.ndarray
