@@ -97,16 +97,16 @@ class NumpyEngine:
         def fit():
             began.append(True)
             try:
-                outcome.append(self._train(weights, known, documents, course, rng, rows))
+                outcome.append(self._train(known, documents, course, rng))
             except BaseException as error:
                 outcome.append(error)
             done.release()
 
         self._load(weights)
-        rows = np.flatnonzero(known)
-        if not self.catch_up:
-            rows = np.union1d(distinct_ids(documents.ids, len(known)), 1)
         if undo is not None:
+            rows = np.flatnonzero(known)
+            if not self.catch_up:
+                rows = np.union1d(distinct_ids(documents.ids, len(known)), 1)
             undo.append(self._put_back(rows))
         # not by `threading`, which an interrupt may leave with a lock that is not what it was
         try:
@@ -122,7 +122,7 @@ class NumpyEngine:
             raise outcome[0]
         return outcome[0]
 
-    def _train(self, weights, known, documents, course, rng, rows):
+    def _train(self, known, documents, course, rng):
         self._stop_if_interrupted()
         share = self.options.label_smoothing
         targets = smoothed(documents.targets, self.architecture.output, share)
@@ -139,7 +139,7 @@ class NumpyEngine:
                     self._stop_if_interrupted()
                     totals += self.step(*batch_tokens(ids), *batch, rng)
                     course.step()
-                self._catch_up(rows)
+                self._catch_up(known)
                 loss, right, weight, penalty, n_documents = totals.tolist()
                 scores = {"loss": loss / weight + penalty / n_documents, "accuracy": right / weight}
                 course.end_epoch(scores, self._weights)
@@ -228,11 +228,11 @@ class NumpyEngine:
             finally:
                 self.each = alone
 
-    def _catch_up(self, rows):
+    def _catch_up(self, known):
         """Bring rows up to date that were not in the last batches of an epoch."""
         if self.missed is None:
             return
-        for some, missed, owed in self.missed.of_rows(rows):
+        for some, missed, owed in self.missed.of_rows(np.flatnonzero(known)):
             self._catch_up_rows(some, missed, owed)
         self.missed = None
 
