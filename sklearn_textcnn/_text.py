@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 from itertools import islice
 from numbers import Number
@@ -24,6 +24,13 @@ PATTERNS_WITHIN_WHITE_SPACE = frozenset(
 )
 
 
+# Letters of scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, kana, Han.
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\uff66-\uff9f\U00020000-\U0003ffff]"
+)
+
+
 class Documents:
     """A collection of documents, read once and in batches."""
 
@@ -32,6 +39,15 @@ class Documents:
             raise ValueError(
                 f"X must be an iterable of documents, got a single {type(X).__name__}. Put it into "
                 "a list: [document]."
+            )
+        if isinstance(X, (Mapping, Set)):
+            kind = "mapping" if isinstance(X, Mapping) else "set"
+            remedy = (
+                "list(X.values())" if kind == "mapping" else "a list in the order of the labels"
+            )
+            raise ValueError(
+                f"X must be an iterable of documents in order, got a {kind} ({type(X).__name__}). "
+                f"Pass {remedy}, or [X] if it is one document for a callable analyzer."
             )
         shape = getattr(X, "shape", None)
         if isinstance(shape, tuple) and (
@@ -79,7 +95,7 @@ def checked_text(document, row=None):
     """A document as str, or a ValueError that names its row."""
     where = "" if row is None else f" in row {row}"
     if isinstance(document, str):
-        return str(document)
+        return str.__str__(document)  # str() of an enumeration's member is its name
     if isinstance(document, bytes):
         try:
             return document.decode("utf-8")
@@ -301,3 +317,32 @@ def tokenizing_parameters(estimator):
         for name in names
         if getattr(estimator, name) is not None
     )
+
+
+def warn_of_text_without_spaces(estimator, tokens, counts):
+    """Warn if most of the text is in scripts without spaces, where a token is a whole clause.
+
+    Parameters
+    ----------
+    estimator : TextVectorizerTransformer
+    tokens : list of str
+    counts : ndarray of shape (n_tokens,)
+        How often each is in the documents.
+    """
+    if (
+        estimator.analyzer != "word"
+        or estimator.tokenizer is not None
+        or all(map(str.isascii, tokens))
+    ):
+        return
+    letters = np.fromiter(map(len, tokens), np.int64, len(tokens)) * counts
+    is_clause = [_WITHOUT_SPACES.search(token) is not None for token in tokens]
+    share = letters[is_clause].sum() / max(letters.sum(), 1)
+    if share > 0.5:
+        warnings.warn(
+            f"{share:.0%} of the letters are of scripts that put no spaces between words (Chinese, "
+            'Japanese, Thai, ...), so that a token is a whole clause. Set analyzer="char", or a '
+            "tokenizer that knows the words.",
+            UserWarning,
+            stacklevel=6,
+        )

@@ -4,6 +4,8 @@ import hashlib
 
 import numpy as np
 
+LARGEST_ID = 2**31 - 2
+
 
 class _IdSpace:
     """What the ids of an array mean: their tokens and how many ids there are.
@@ -119,13 +121,17 @@ class TokenIds(np.ndarray):
                 f"array must hold integers, got dtype {ids.dtype}. Turn documents into ids with "
                 "TextVectorizerTransformer."
             )
+        largest = int(ids.max(initial=1))
+        if largest > LARGEST_ID:
+            raise ValueError(
+                f"array must hold ids up to {LARGEST_ID}, which int32 can hold, got {largest}."
+            )
         if vocabulary is None and n_ids is None and known is not None:
             return cls._of_space(ids.astype(np.int32, copy=False), known)
         if isinstance(vocabulary, str):
             raise ValueError(
                 f"vocabulary must be an iterable of tokens, got the string {vocabulary!r}."
             )
-        largest = int(ids.max(initial=1))
         if vocabulary is not None:
             vocabulary = tuple(vocabulary)
             if n_ids is not None and n_ids != len(vocabulary) + 2:

@@ -35,6 +35,7 @@ from sklearn_textcnn._text import (
     describe,
     splitter,
     tokenizing_parameters,
+    warn_of_text_without_spaces,
     word_or_char_analyzer,
 )
 from sklearn_textcnn.token_ids import TokenIds, _IdSpace
@@ -415,9 +416,8 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         """The vocabulary, and a table from provisional to final ids."""
         if not n_documents:
             raise ValueError("There are no documents to learn a vocabulary from: X is empty.")
-        counts = np.zeros(len(tokens), dtype=np.int64)
-        for ids, _ in chunks:
-            counts += np.bincount(ids, minlength=len(tokens))
+        counts = sum(np.bincount(ids, minlength=len(tokens)) for ids, _ in chunks)
+        warn_of_text_without_spaces(self, tokens, counts)
         chosen = counts > 0
         if not chosen.any():
             raise ValueError(
@@ -589,7 +589,7 @@ class _Codes(dict):
     def __missing__(self, piece):
         if not isinstance(piece, str):
             raise TypeError(f"Tokens must be strings, got {describe(piece)}.")
-        tokens = (str(piece),) if self.tokenize is None else self.tokenize(piece)
+        tokens = (str.__str__(piece),) if self.tokenize is None else self.tokenize(piece)
         if len(tokens) == 1:  # most often
             packed = _pack(self.id_of(tokens[0]))
         else:

@@ -292,3 +292,11 @@ def test_joblib_dump(mmap_mode, large, tmp_path):
     loaded = joblib.load(tmp_path / "ids.joblib", mmap_mode=mmap_mode)
     assert_keeps(loaded, large, np.ones((20, 50)))
     assert _is_mapped(loaded) == (mmap_mode == "r")
+
+
+@pytest.mark.parametrize("number", [2**31 - 1, 2**31 + 5, 2**32 + 5])
+def test_ids_that_int32_cannot_hold_are_refused(number):
+    with pytest.raises(ValueError, match=f"up to 2147483646.*got {number}"):
+        TokenIds([[number]])
+    with pytest.raises(ValueError, match="up to 2147483646"):
+        TokenIds(np.array([[number]]), n_ids=2**40)

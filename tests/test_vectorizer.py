@@ -1,5 +1,6 @@
 """TextVectorizerTransformer: ids, every parameter, the contract on strings, and the refusals."""
 
+import enum
 import inspect
 import pickle
 import re
@@ -1047,3 +1048,64 @@ def test_no_needless_warnings(params):
         warnings.simplefilter("error")
         ours = TextVectorizerTransformer(**params).fit(documents)
         ours.transform(documents)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ({"a": "good film", "b": "bad film"}, r"mapping \(dict\).*list\(X.values\(\)\)"),
+        ({"good film", "bad film"}, r"set \(set\)"),
+        (frozenset(["good film"]), r"set \(frozenset\)"),
+        ({"a": "good film"}.keys(), r"set \(dict_keys\)"),
+    ],
+)
+@pytest.mark.parametrize("method", ["fit", "fit_transform", "transform"])
+def test_collections_without_an_order_or_of_named_things_are_refused(X, message, method):
+    vectorizer = TextVectorizerTransformer().fit(["good film", "bad film"])
+    with pytest.raises(ValueError, match=message):
+        getattr(vectorizer, method)(X)
+
+
+@pytest.mark.parametrize("analyzer", ["word", "char"])
+def test_members_of_a_string_enumeration_are_read_by_their_value(analyzer):
+    members = enum.Enum("Verdict", {"A": "good film", "B": "bad film"}, type=str)
+    values = [member.value for member in members]
+    vectorizer = TextVectorizerTransformer(analyzer=analyzer)
+    assert_array_equal(vectorizer.fit_transform(list(members)), vectorizer.fit_transform(values))
+
+
+def test_tokens_that_are_members_of_a_string_enumeration_are_their_values():
+    members = enum.Enum("Word", {"A": "good", "B": "bad"}, type=str)
+    vectorizer = TextVectorizerTransformer(analyzer=lambda document: document)
+    assert vectorizer.fit([list(members)]).vocabulary_ == {"bad": 2, "good": 3}
+
+
+CLAUSES = [
+    "这部电影非常好看",
+    "この映画はとても面白い",
+    "หนังเรื่องนี้สนุกมาก",
+    "这部电影真的无聊 film",
+] * 3
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform"])
+def test_text_without_spaces_is_told(method):
+    with pytest.warns(UserWarning, match=r'no spaces between words.*analyzer="char"'):
+        getattr(TextVectorizerTransformer(), method)(CLAUSES)
+
+
+@pytest.mark.parametrize(
+    ("documents", "parameters"),
+    [
+        (CLAUSES, {"analyzer": "char"}),
+        (CLAUSES, {"tokenizer": list, "token_pattern": None}),
+        (["这部", "a film that is quite long, and in English"], {}),
+        # what is frequent counts as often
+        (["这部电影非常好看", *["the very same film"] * 9], {}),
+        (DOCUMENTS, {}),
+    ],
+)
+def test_text_with_spaces_and_text_cut_otherwise_is_no_news(documents, parameters):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TextVectorizerTransformer(**parameters).fit(documents)
