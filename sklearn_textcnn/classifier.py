@@ -1,7 +1,7 @@
 """TextCNNClassifier: the scikit-learn side of the network."""
 
 import os
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from numbers import Integral, Real
@@ -9,29 +9,24 @@ from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import _param_validation
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_textcnn._linear import (
-    NETWORK_SHARE,
-    NETWORK_SHARE_WITH_VECTORS,
-    fit_linear,
-    linear_logits,
-)
+from sklearn_textcnn._answers import LogitClassifier
+from sklearn_textcnn._checks import random_generator, unchanged_on_failure
+from sklearn_textcnn._parts import divided, factors_of, logits_of_folds
+from sklearn_textcnn._stacking import LINEAR_ALONE, PartFactors
 from sklearn_textcnn._validation import (
     architecture_of,
     check_batch,
     check_callbacks,
-    check_ids,
     check_training_data,
     coverage,
-    hold_out,
     refuse_other_network,
-    refuse_other_vocabulary,
 )
+from sklearn_textcnn.linear import NgramLinearClassifier
 from sklearn_textcnn.network.architecture import (
     Architecture,
     distinct_ids,
@@ -40,7 +35,6 @@ from sklearn_textcnn.network.architecture import (
     with_unknown_rows,
 )
 from sklearn_textcnn.network.forward import Forward
-from sklearn_textcnn.token_ids import TokenIds
 from sklearn_textcnn.training.fit import Options, train
 from sklearn_textcnn.training.quiet_import import import_with_keras
 from sklearn_textcnn.word_vectors import rows_for_ids
@@ -66,11 +60,15 @@ _TRAINING_OPTIONS = (
 ).split()
 
 
-class TextCNNClassifier(ClassifierMixin, BaseEstimator):
-    """Convolutional network for text classification.
+class TextCNNClassifier(LogitClassifier, BaseEstimator):
+    """Convolutional network for text, with a linear model of words and word pairs beside it.
 
-    The network of Kim (2014): token embeddings, convolutions of several sizes side by side,
-    pooling over the document, dropout and a softmax, or a sigmoid for two classes and for
+    How much each of the two counts is learned from documents that neither has seen (`part_weights_`
+    says it): a wide and deep model [5]_. ``linear_ngrams=0`` is the network alone, and
+    `NgramLinearClassifier` the linear part alone.
+
+    The network is that of Kim (2014) [1]_: token embeddings, convolutions of several sizes side by
+    side, pooling over the document, dropout and a softmax, or a sigmoid for two classes and for
     multi-label targets. Hidden dense layers and stacked convolutions are parameters. The common
     network trains with NumPy alone, every other one with Keras on TensorFlow; the fitted classifier
     predicts with NumPy.
@@ -102,9 +100,8 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     hidden_units : int or tuple of int, default=()
         Sizes of dense layers between pooling and output.
     linear_ngrams : {0, 1, 2}, default=2
-        Longest n-grams of the linear part: linear support vector machines and naive Bayes on TF-IDF
-        of tokens (1), and of pairs of neighbours (2). A share of the network's logits is added to
-        its own: see Notes. 0: the network alone.
+        Longest n-grams of the linear part, a `NgramLinearClassifier`: tokens (1), or these and
+        pairs of neighbours (2). 0: the network alone.
     dropout : float, default=0.5
         Share of inputs of each dense layer that are zeroed in training, in [0, 1).
     token_dropout : float, default=0.2
@@ -136,8 +133,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         more there are, ``round(25 * (500 / n_samples) ** 0.3)``, so 10 for 10,000 and 5 for
         100,000, at least 3; always 25 with `early_stopping`.
     early_stopping : bool, default=False
-        Hold out `validation_fraction` of the documents, or use `X_val`, stop once their loss has
-        not fallen for `patience` epochs, and keep the weights of the best epoch.
+        Hold out `validation_fraction` of the documents, or use `X_val`, stop once their loss (that
+        of both parts, if there is a linear one) has not fallen for `patience` epochs, and keep the
+        weights of the best epoch.
     validation_fraction : float, default=0.1
         Share of the documents held out by `early_stopping`, in (0, 1): shuffled and, except at
         multi-label, stratified. Documents that are alone in their class stay in training.
@@ -173,16 +171,23 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         Number of token columns seen in fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, only if `X` had names that are all strings.
+    part_weights_ : dict of str to float
+        What the "linear" part and the "network" count for, see Notes: around (1, 0) if only the
+        linear part knows anything of use, (0.5, 0.5) if both know about as much. Without a linear
+        part ``{"network": 1.0}``.
+    linear_ : NgramLinearClassifier or None
+        The linear part. Its ``score`` is what the classifier would do without the network.
     n_iter_ : int
         Epochs run.
     best_epoch_ : int or None
-        Epoch with the lowest validation loss, counted from 1; None without validation.
+        Epoch whose weights `early_stopping` kept, counted from 1; None without.
     history_ : dict of str to list of float
-        Per epoch: "loss" (cross-entropy with label smoothing, weights and l2), "accuracy" and,
-        with validation, "val_loss" (cross-entropy alone) and "val_accuracy". Training scores are
-        averages over the epoch with dropout on. Accuracies are weighted; at multi-label all labels
-        of a document must be right. With a linear part, training scores are those of the network
-        alone, validation scores those of the answers. Scores that callbacks add come last.
+        Per epoch: "loss" (cross-entropy with label smoothing, weights and l2) and "accuracy", which
+        are averages over the epoch with dropout on; with documents to validate on "val_loss"
+        (cross-entropy alone) and "val_accuracy". All of these are of the network alone.
+        "val_loss_with_linear" and "val_accuracy_with_linear" are those of both parts together.
+        Accuracies are weighted; at multi-label all labels of a document must be right. Scores that
+        callbacks add come last.
     vocabulary_ : tuple of str or None
         Tokens of ids 2 and up, if `X` was `TokenIds` of a learned or fixed vocabulary.
     coverage_ : dict of str to float
@@ -203,11 +208,19 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     unknown row is trained by unknown tokens in the training documents and by `token_dropout`;
     otherwise it is zero.
 
-    The linear part is three machines on sublinear TF-IDF: a `LinearSVC`, naive Bayes, and a
-    `LinearSVC` on features multiplied by naive Bayes log-count ratios [5]_. They are added with the
-    factors that give the lowest cross-entropy on documents they have not seen (three folds, as in
-    stacking [3]_). A quarter of the network's logits is added to that, half of them if it starts
-    from `word_vectors`. `partial_fit` trains the network alone, without a linear part.
+    With a linear part the logits are ::
+
+        part_weights_["linear"] * linear_logits + part_weights_["network"] * scale * network_logits
+
+    where ``scale`` makes the network's own logits as sure as unseen documents show them to be. The
+    weights have the lowest cross-entropy on unseen documents, as in stacking [3]_, and are held
+    near (1, 0) as if by a hundred documents. A network that is no help there counts nothing, is not
+    asked in prediction, and its training ends after half of the epochs. Then word vectors are what
+    to try, or `NgramLinearClassifier` alone. The unseen documents are `X_val` or what
+    `early_stopping` holds out; else a tenth of the documents, between 200 and 1,000, which the
+    network does not train on; with fewer than 1,000 documents all of them, each seen through a
+    network trained on the other two thirds. `partial_fit` trains the network alone, without a
+    linear part.
 
     An optimizer's state stays in memory after `partial_fit` and under `warm_start`, and is never
     pickled.
@@ -220,8 +233,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
     .. [3] D. Wolpert (1992). "Stacked Generalization". Neural Networks 5(2).
     .. [4] P. Izmailov et al. (2018). "Averaging Weights Leads to Wider Optima and Better
        Generalization". UAI.
-    .. [5] S. Wang, C. D. Manning (2012). "Baselines and Bigrams: Simple, Good Sentiment and Topic
-       Classification". ACL.
+    .. [5] H.-T. Cheng et al. (2016). "Wide & Deep Learning for Recommender Systems". DLRS.
 
     Examples
     --------
@@ -350,8 +362,9 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the documents in the loss. Documents of weight 0 are left out.
         X_val : TokenIds or array-like of int, shape (n_validation_samples, n_tokens), default=None
-            Documents to validate on after each epoch, in place of a split from `X`. In a
-            `Pipeline`, ``transform_input=["X_val"]`` turns texts into ids.
+            Documents to validate on after each epoch, and to learn the weights of the parts from,
+            in place of a split from `X`. In a `Pipeline`, ``transform_input=["X_val"]`` turns texts
+            into ids.
         y_val : array-like, default=None
             Labels of `X_val`.
 
@@ -370,7 +383,7 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         RuntimeError
             If it has to in a process that was forked from one where TensorFlow was running.
         """
-        with _unchanged_on_failure(self) as undo:
+        with unchanged_on_failure(self) as undo:
             going_on = self.warm_start and hasattr(self, "_weights")
             data = check_training_data(self, X, y, sample_weight, X_val, y_val, going_on)
             self._train(data, undo if going_on else None)
@@ -412,88 +425,11 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         state of the optimizer stays in memory but is not pickled.
         """
         self._refuse_partial_fit()
-        with _unchanged_on_failure(self) as undo:
+        with unchanged_on_failure(self) as undo:
             going_on = hasattr(self, "_weights")
             data = check_batch(self, X, y, sample_weight, classes, going_on)
             self._train(data, undo if going_on else None, partial=True)
             return self
-
-    def predict(self, X):
-        """Most probable class of each document; at multi-label every label with probability > 0.5.
-
-        Parameters
-        ----------
-        X : TokenIds or array-like of int, shape (n_samples, n_tokens)
-            Token ids.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_labels)
-            Class labels, or an indicator matrix.
-        """
-        logits = self._logits(X)
-        if self._multilabel:
-            return (logits > 0).astype(np.int64)
-        if len(self.classes_) == 2:
-            return self.classes_[(logits[:, 0] > 0).astype(np.intp)]
-        return self.classes_[logits.argmax(axis=1)]
-
-    def predict_proba(self, X):
-        """Probability of each class, or of each label.
-
-        Parameters
-        ----------
-        X : TokenIds or array-like of int, shape (n_samples, n_tokens)
-            Token ids.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), dtype float32
-            Columns as in `classes_`. Rows sum to 1, unless at multi-label, where each column is
-            the probability of a label of its own.
-        """
-        logits = self._logits(X)
-        if self._multilabel:
-            return expit(logits)
-        if len(self.classes_) == 2:
-            return np.concatenate([expit(-logits), expit(logits)], axis=1)
-        return softmax(logits, axis=1)
-
-    def predict_log_proba(self, X):
-        """Logarithm of the probabilities, computed from the logits: never the logarithm of 0.
-
-        Parameters
-        ----------
-        X : TokenIds or array-like of int, shape (n_samples, n_tokens)
-            Token ids.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), dtype float32
-            Columns as in `predict_proba`.
-        """
-        logits = self._logits(X)
-        if self._multilabel:
-            return log_expit(logits)
-        if len(self.classes_) == 2:
-            return np.concatenate([log_expit(-logits), log_expit(logits)], axis=1)
-        return log_softmax(logits, axis=1)
-
-    def decision_function(self, X):
-        """Logits: what goes into the softmax, or the sigmoid.
-
-        Parameters
-        ----------
-        X : TokenIds or array-like of int, shape (n_samples, n_tokens)
-            Token ids.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float32
-            With two classes one number per document, positive for ``classes_[1]``.
-        """
-        logits = self._logits(X)
-        return logits[:, 0] if len(self.classes_) == 2 and not self._multilabel else logits
 
     def to_keras(self):
         """Build a Keras model with the fitted weights, of Keras' own layers only.
@@ -508,14 +444,17 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         keras_engine = import_with_keras("sklearn_textcnn.training.keras_engine")
+        beside = {}
+        if self.linear_ is not None:
+            linear, network, scale = self._factors
+            beside = {"linear": self.linear_._tables, "factors": (linear, network * scale)}
         network = keras_engine.KerasNetwork(
             Architecture(**self._architecture),
             len(self._known),
             dropout=self.dropout,
             l2=self.l2,
             max_norm=self.max_norm,
-            linear=self._linear,
-            network_share=self._network_share,
+            **beside,
         )
         network.write(with_unknown_rows(self._weights, self._known))
         return network.model
@@ -538,59 +477,44 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         """
         going_on = undo is not None
         rng = self._random_stream(going_on)
-        if self.early_stopping and data.validation is None:
-            data = hold_out(data, self.validation_fraction, rng)
-        n_ids = max(data.n_ids, len(self._known) if going_on else 0)
-        if going_on:
-            architecture, start, known = self._earlier_start(data, n_ids, rng, partial)
-            network_share = self._network_share
-        else:
-            architecture, start, known, covered = self._new_start(data, n_ids, rng)
-            network_share = NETWORK_SHARE if covered is None else NETWORK_SHARE_WITH_VECTORS
-        documents, validation, linear = data.documents, data.validation, None
+        linear = factors = None
         if self.linear_ngrams and not partial:
-            arrays = documents.ids, documents.targets, documents.weights
-            one_of = architecture.output == "softmax"
-            linear = fit_linear(*arrays, len(known), self.linear_ngrams, one_of, rng)
-            if validation is not None:
-                validation = replace(validation, added=linear_logits(linear, validation.ids))
-        options = {name: getattr(self, name) for name in _TRAINING_OPTIONS}
-        options |= {"callbacks": check_callbacks(self), "network_share": network_share}
-        if self.epochs == "auto":
-            options["epochs"] = _enough_epochs(0 if self.early_stopping else len(documents.ids))
-        if partial:
-            options |= {"epochs": 1, "verbose": 0, "average": 0}
+            linear, data = self._fit_linear(data, rng)
+        documents, validation, folds = divided(data, self, rng)
+        options = self._options(len(documents.ids), partial)
+        if going_on:
+            architecture, start = self._earlier_start(data, rng, in_place=partial)
+        else:
+            architecture, start = self._new_start(data, rng)
+        if folds is not None:
+            logits = logits_of_folds(architecture, start, documents, folds, options, rng)
+            factors = factors_of(documents, logits, architecture)
+            if factors == LINEAR_ALONE:
+                options = replace(options, epochs=-(-options.epochs // 2))
+        weights, known = start(documents.ids)
         optimizer, engine = _engines.get(self, (None, None))
-        result = train(
-            architecture,
-            start,
-            known,
-            documents,
-            validation,
-            Options(**options),
-            rng,
-            earlier=engine if going_on and optimizer == self.optimizer else None,
-            undo=undo,
-        )
-        if not going_on:
-            vars(self).pop("coverage_", None)
-            if covered is not None:
-                self.coverage_ = covered
+        earlier = engine if going_on and optimizer == self.optimizer else None
+        arguments = documents, validation, options, rng, earlier, undo
+        result = train(architecture, weights, known, *arguments)
+        if linear is not None and folds is None:
+            logits = Forward(architecture, result.weights, known).logits(validation.ids)
+            factors = factors_of(validation, logits, architecture)
         earlier = self.history_ if partial and going_on else {}
         history = {name: earlier.get(name, []) + values for name, values in result.history.items()}
         vars(self).update(
             _architecture=asdict(architecture),
             _weights=result.weights,
             _known=known,
-            _linear=linear,
-            _network_share=network_share,
+            _factors=factors and tuple(factors),
             _multilabel=data.multilabel,
             _id_space=data.id_space,
             _random_stream_state=rng.bit_generator.state,
+            linear_=linear,
+            part_weights_={"network": 1.0} if factors is None else factors.by_part(),
             vocabulary_=data.vocabulary,
             history_=earlier | history,
             n_iter_=len(history["loss"]),
-            best_epoch_=self.best_epoch_ if partial and going_on else result.best_epoch,
+            best_epoch_=result.best_epoch,
         )
         if partial or self.warm_start:
             _engines[self] = self.optimizer, result.engine
@@ -599,30 +523,58 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _random_stream(self, going_on):
         """The generator behind every random number of a fit."""
+        if not going_on:
+            return random_generator(self.random_state)
         rng = np.random.default_rng()
-        if going_on:
-            rng.bit_generator.state = self._random_stream_state
-        elif isinstance(self.random_state, np.random.RandomState):
-            rng = np.random.default_rng(self.random_state.randint(2**32, size=4, dtype=np.uint32))
-        elif self.random_state is not None:
-            rng = np.random.default_rng(self.random_state)
+        rng.bit_generator.state = self._random_stream_state
         return rng
 
-    def _new_start(self, data, n_ids, rng):
-        """Architecture, what makes the first weights, which ids have a row, and the coverage."""
-        ids, vectors, dim, covered = data.documents.ids, None, 0, None
-        found = np.zeros(n_ids, dtype=bool)
+    def _options(self, n_samples, partial):
+        options = {name: getattr(self, name) for name in _TRAINING_OPTIONS}
+        options["callbacks"] = check_callbacks(self)
+        if self.epochs == "auto":
+            options["epochs"] = _enough_epochs(0 if self.early_stopping else n_samples)
+        if partial:
+            options |= {"epochs": 1, "verbose": 0, "average": 0}
+        return Options(**options)
+
+    def _fit_linear(self, data, rng):
+        """The linear part, and data that knows its logits for documents it has not seen."""
+        X, y, weights = data.given
+        linear = NgramLinearClassifier(
+            ngrams=self.linear_ngrams,
+            store_cv_decisions=True,
+            random_state=int(rng.integers(2**31)),
+            verbose=self.verbose,
+        ).fit(X, y, weights)
+        documents = replace(data.documents, beside=linear.cv_decisions_[weights > 0])
+        validation = data.validation
+        if validation is not None:
+            validation = replace(validation, beside=linear._decisions(validation.ids))
+        # training documents are nothing that a fitted classifier should hold
+        del linear.set_params(store_cv_decisions=False).cv_decisions_
+        return linear, replace(data, documents=documents, validation=validation)
+
+    def _new_start(self, data, rng):
+        """Architecture, and what makes the first weights for the documents to train on."""
+        vectors, dim, n_ids, found = None, 0, data.n_ids, np.zeros(data.n_ids, dtype=bool)
+        vars(self).pop("coverage_", None)
         if self.word_vectors is not None:
             vectors, found = self._read_word_vectors(data.vocabulary, n_ids)
             n_ids, dim = vectors.shape  # a matrix may have rows for more ids than there are
-            covered = coverage(np.bincount(ids.ravel(), minlength=n_ids), found)
+            counts = np.bincount(data.documents.ids.ravel(), minlength=n_ids)
+            self.coverage_ = coverage(counts, found)
         n_outputs = data.documents.targets.shape[1]
         architecture = architecture_of(self, dim, n_outputs, data.multilabel)
-        seen = distinct_ids(ids, n_ids)
-        start = partial(architecture.initial_weights, n_ids, seen, vectors, found, rng)
-        return architecture, start, _with(found, seen), covered
 
-    def _earlier_start(self, data, n_ids, rng, in_place):
+        def start(ids):
+            seen = distinct_ids(ids, n_ids)
+            weights = partial(architecture.initial_weights, n_ids, seen, vectors, found, rng)
+            return weights, _with(found, seen)
+
+        return architecture, start
+
+    def _earlier_start(self, data, rng, in_place):
         """The same for weights to go on from."""
         before = Architecture(**self._architecture)
         # the vectors of the earlier fit: reading them again to compare them is not worth it
@@ -630,13 +582,17 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
         n_outputs = data.documents.targets.shape[1]
         architecture = architecture_of(self, dim, n_outputs, data.multilabel)
         refuse_other_network(self, architecture, in_place)
-        known = np.zeros(n_ids, dtype=bool)
+        known = np.zeros(max(data.n_ids, len(self._known)), dtype=bool)
         known[: len(self._known)] = self._known
-        seen = distinct_ids(data.documents.ids, n_ids)
-        weights = map_arrays(_writable if in_place else np.copy, self._weights)
-        pretrained = hasattr(self, "coverage_")
-        start = partial(with_new_rows, weights, n_ids, seen[~known[seen]], known, pretrained, rng)
-        return architecture, start, _with(known, seen)
+
+        def start(ids):
+            seen = distinct_ids(ids, len(known))
+            weights = map_arrays(_writable if in_place else np.copy, self._weights)
+            new, pretrained = seen[~known[seen]], hasattr(self, "coverage_")
+            make = partial(with_new_rows, weights, len(known), new, known, pretrained, rng)
+            return make, _with(known, seen)
+
+        return architecture, start
 
     def _read_word_vectors(self, vocabulary, n_ids):
         if self.embedding_dim is None:
@@ -647,24 +603,14 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             )
         return rows_for_ids(self.word_vectors, vocabulary, n_ids, verbose=self.verbose)
 
-    def _logits(self, X):
-        if not hasattr(self, "_weights"):  # which costs less than the next line
-            check_is_fitted(self)
-        if not (
-            type(X) is TokenIds
-            and X.vocabulary is self.vocabulary_ is not None
-            and X.ndim == 2
-            and X.shape[1] == self.n_features_in_
-            and len(X)
-        ):
-            ids = check_ids(self, X, reset=False)
-            refuse_other_vocabulary(X, self._id_space, "X")
-            X = ids
-        X = np.asarray(X)
-        logits = self._forward().logits(X)
-        if self._linear is None:
-            return logits
-        return (self._network_share * logits + linear_logits(self._linear, X)).astype(np.float32)
+    def _decisions(self, ids):
+        """Logits of plain ids, (n, n_outputs)."""
+        if self.linear_ is None:
+            return self._forward().logits(ids)
+        linear, factors = self.linear_._decisions(ids), PartFactors(*self._factors)
+        if factors == LINEAR_ALONE:
+            return linear
+        return factors.sum(linear, self._forward().logits(ids))
 
     def _forward(self):
         entry = _forwards.get(self)
@@ -677,6 +623,20 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
                     _forwards[self] = entry
         return entry
 
+    def __repr__(self, N_CHAR_MAX=700):
+        return super(TextCNNClassifier, self._for_display()).__repr__(N_CHAR_MAX)
+
+    def _get_params_html(self, *args, **kwargs):
+        return super(TextCNNClassifier, self._for_display())._get_params_html(*args, **kwargs)
+
+    def _for_display(self):
+        """This estimator, or one like it if displaying a parameter would take a minute."""
+        if not isinstance(self.word_vectors, Mapping):
+            return self
+        shown = type(self).__new__(type(self))
+        vars(shown).update(vars(self), word_vectors=_Summary(self.word_vectors))
+        return shown
+
     def __copy__(self):
         copied = type(self).__new__(type(self))
         vars(copied).update(vars(self))
@@ -684,14 +644,15 @@ class TextCNNClassifier(ClassifierMixin, BaseEstimator):
             copied._weights = map_arrays(np.copy, self._weights)
         return copied
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.categorical = True
-        tags.input_tags.positive_only = True
-        tags.input_tags.sparse = False
-        tags.classifier_tags.multi_class = True
-        tags.classifier_tags.multi_label = True
-        return tags
+
+class _Summary:
+    """Stands for a mapping of word vectors where parameters are displayed."""
+
+    def __init__(self, mapping):
+        self._text = f"<{type(mapping).__name__} of {len(mapping):,} tokens>"
+
+    def __repr__(self):
+        return self._text
 
 
 def _enough_epochs(n_samples):
@@ -710,20 +671,3 @@ def _with(known, seen):
     known[:2] = True
     known[seen] = True
     return known
-
-
-@contextmanager
-def _unchanged_on_failure(estimator):
-    """Put everything back if anything goes wrong, Ctrl-C included.
-
-    Yields a list for functions that put back what is no attribute.
-    """
-    before, undo = vars(estimator).copy(), []
-    try:
-        yield undo
-    except BaseException:
-        for put_back in undo:
-            put_back()
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise

@@ -44,6 +44,9 @@ STANDSTILL = {"learning_rate": 1e-30, "dropout": 0.0, "token_dropout": 0.0, "epo
 # for the network alone.
 WARM = {"epochs": 3, "warm_start": True, "linear_ngrams": 0}
 
+# Documents to judge the parts by: none are held out, and nothing is cross-fitted.
+JUDGED = {"X_val": NEW_IDS, "y_val": NEW_CLASSES}
+
 # Keras 3.15 asks NumPy 2.4 for arrays in an old way where it reads learning rates and saves.
 keras_makes_arrays = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
@@ -65,8 +68,17 @@ def flat(weights):
 
 
 def all_arrays(model):
-    """Those of the network and of the linear part."""
-    return flat(model._weights) + list((model._linear or {}).values())
+    """Those of the network, of the linear part, and what the two count for."""
+    if model.linear_ is None:
+        return flat(model._weights)
+    return [*flat(model._weights), *model.linear_._tables.values(), np.array(model._factors)]
+
+
+def both_count(model):
+    """Let both parts count for something, whatever documents say about them."""
+    if model.linear_ is not None:
+        model._factors = 0.9, 0.4, 1.7
+    return model
 
 
 def same_weights(a, b):

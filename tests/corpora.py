@@ -65,6 +65,26 @@ def keyword_ids(n_documents=96, n_classes=3, n_tokens=10, seed=0):
     return read_only(ids), read_only(classes)
 
 
+def word_order(n_documents, seed=0):
+    """Ids of documents whose class is the order of two tokens, 2 and 3, 4 and 5, or 6 and 7.
+
+    Nothing but pairs of neighbours tells the classes apart.
+
+    Returns
+    -------
+    ids : ndarray of shape (n_documents, 8)
+    classes : ndarray of shape (n_documents,)
+    """
+    rng = np.random.default_rng(seed)
+    classes = rng.integers(2, size=n_documents)
+    ids = rng.integers(FIRST_FILLER, LAST_FILLER + 1, (n_documents, 8))
+    for row, label in zip(ids, classes, strict=True):
+        first = 2 * rng.integers(1, 4)
+        place = rng.integers(7)
+        row[place : place + 2] = (first, first + 1) if label else (first + 1, first)
+    return read_only(ids), read_only(classes)
+
+
 def read_only(array):
     array = np.array(array)
     array.setflags(write=False)

@@ -120,7 +120,6 @@ def options(**changes):
         "dropout": 0.0,
         "token_dropout": 0.0,
         "average": 0.0,
-        "network_share": 0.5,
         "max_norm": None,
         "l2": 0.0,
         "label_smoothing": 0.0,

@@ -1,13 +1,22 @@
 """What `TextCNNClassifier` refuses: the message, and that an earlier fit survives it."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from corpora import keyword_ids
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import CountVectorizer
 
-from sklearn_textcnn import TextCNNClassifier, TextVectorizerTransformer, TokenIds
+from sklearn_textcnn import (
+    NgramLinearClassifier,
+    TextCNNClassifier,
+    TextVectorizerTransformer,
+    TokenIds,
+)
 
 TINY = {"embedding_dim": 4, "filters": 4, "epochs": 1, "random_state": 0}
 IDS, CLASSES = keyword_ids(48)
@@ -232,7 +241,7 @@ def test_sample_weights(fitted, method, case):
         ({0: -1, 1: 1}, "class_weight must hold finite weights that are not negative; got {0: -1"),
         ({0: np.nan, 1: 1}, "class_weight must hold finite weights"),
         ({0: 0, 1: 0, 2: 0}, "class_weight must leave documents with a weight above 0; got {0: 0"),
-        ({0: 1, 7: 1}, r"The classes, \[1, 2\], are not in class_weight"),
+        ({0: 1, 7: 1}, "class_weight must hold labels of y; got 7, which is none of 0, 1, 2"),
         ("even", "The 'class_weight' parameter of TextCNNClassifier must be"),
     ],
 )
@@ -505,3 +514,94 @@ def test_training_that_diverges():
     with pytest.raises(ValueError, match="Training diverged: the loss is not finite in epoch"):
         classifier.set_params(epochs=5).fit(IDS, CLASSES)
     assert not hasattr(classifier, "classes_")
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+@pytest.mark.parametrize("classifier", [TextCNNClassifier(**TINY), NgramLinearClassifier()])
+def test_ids_that_were_made_negative_are_refused(classifier, method):
+    ids = TextVectorizerTransformer().fit_transform(["good film", "bad film"] * 10)
+    fitted = clone(classifier).fit(ids, [1, 0] * 10)
+    ids[3, 0] = -1
+    with pytest.raises(ValueError, match=r"Negative values.*got -1"):
+        getattr(fitted, method)(ids[2:5])
+
+
+@pytest.mark.parametrize("classifier", [TextCNNClassifier(**TINY), NgramLinearClassifier()])
+def test_another_vocabulary_is_named_also_where_the_width_differs(classifier):
+    three, two = (
+        TextVectorizerTransformer().fit_transform(texts * 5)
+        for texts in (["one two three", "four five"], ["six seven", "eight nine"])
+    )
+    fitted = clone(classifier).fit(three, [0, 1] * 5)
+    with pytest.raises(ValueError, match="another vocabulary"):
+        fitted.predict(two)
+
+
+def test_another_vocabulary_of_another_width_is_named_in_partial_fit_and_in_x_val():
+    three, two = (
+        TextVectorizerTransformer().fit_transform(texts * 5)
+        for texts in (["one two three", "four five"], ["six seven", "eight nine"])
+    )
+    stream = TextCNNClassifier(**TINY).partial_fit(three, [0, 1] * 5, classes=[0, 1])
+    with pytest.raises(ValueError, match="X holds token ids of another vocabulary"):
+        stream.partial_fit(two, [0, 1] * 5)
+    with pytest.raises(ValueError, match="X_val holds token ids of another vocabulary"):
+        TextCNNClassifier(**TINY).fit(three, [0, 1] * 5, X_val=two, y_val=[0, 1] * 5)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({"negg": 2, "pos": 1}, "'negg'.*none of 'neg', 'pos'"),
+        ({0: 2, 1: 1}, "0, 1, which"),
+    ],
+)
+@pytest.mark.parametrize("classifier", [TextCNNClassifier(**TINY), NgramLinearClassifier()])
+def test_class_weights_of_labels_that_are_not_there_are_refused(classifier, class_weight, message):
+    classifier = clone(classifier).set_params(class_weight=class_weight)
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(IDS[:20], ["neg", "pos"] * 10)
+
+
+def test_class_weights_may_leave_classes_out_and_labels_may_be_of_any_kind():
+    y = np.arange(20) % 2
+    for labels, class_weight in ((y, {np.int64(1): 2}), (y == 1, {True: 2}), (y, {1.0: 2})):
+        model = NgramLinearClassifier(class_weight=class_weight, random_state=0)
+        expected = NgramLinearClassifier(random_state=0).fit(IDS[:20], y, np.where(y, 2.0, 1.0))
+        found = model.fit(IDS[:20], labels).decision_function(IDS)
+        np.testing.assert_array_equal(found, expected.decision_function(IDS))
+
+
+CLASSIFIERS = [TextCNNClassifier(**TINY), NgramLinearClassifier()]
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_counts_of_a_vectorizer_are_refused_by_name(classifier):
+    with pytest.raises(TypeError, match=r"Sparse data.*TextVectorizerTransformer in the place"):
+        clone(classifier).fit(CountVectorizer().fit_transform(TEXTS), CLASSES)
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_rows_of_different_lengths_are_refused_with_the_remedy(classifier):
+    with pytest.raises(ValueError, match=r"rows of different lengths. Pad them with 0"):
+        clone(classifier).fit([[2, 3], [3]], [0, 1])
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_one_hot_labels_are_told(classifier):
+    one_hot = np.eye(3, dtype=int)[CLASSES % 3]
+    with pytest.warns(UserWarning, match=r"exactly one 1.*y\.argmax\(axis=1\)"):
+        clone(classifier).fit(IDS, one_hot)
+    one_hot[0] = 1, 1, 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clone(classifier).fit(IDS, one_hot)
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_numpy_that_raises_on_underflow_changes_nothing(classifier):
+    expected = clone(classifier).set_params(random_state=0).fit(IDS, CLASSES).predict_proba(IDS)
+    with np.errstate(all="raise"):
+        fitted = clone(classifier).set_params(random_state=0).fit(IDS, CLASSES)
+        np.testing.assert_array_equal(fitted.predict_proba(IDS), expected)
+        fitted.predict_log_proba(IDS)

@@ -15,6 +15,7 @@ from classifiers import (
     SEVERAL,
     SEVERAL_IDS,
     TWO_IDS,
+    both_count,
     same_weights,
     small,
 )
@@ -141,7 +142,7 @@ def test_logarithms_are_finite_where_probabilities_are_zero(two, three, several)
     for model, ids in ((two, TWO_IDS), (three, IDS), (several, SEVERAL_IDS)):
         logarithms = model.predict_log_proba(ids)
         np.testing.assert_allclose(np.exp(logarithms), model.predict_proba(ids), atol=1e-6)
-        loud = copy.deepcopy(model)
+        loud = both_count(copy.deepcopy(model))
         loud._weights["dense_kernels"][-1] *= 1000
         assert (loud.predict_proba(ids) == 0).any()
         assert np.isfinite(loud.predict_log_proba(ids)).all()
@@ -175,3 +176,18 @@ def test_a_column_of_labels_is_taken_with_a_warning():
     with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
         model = small(epochs=1).fit(IDS, CLASSES[:, None])
     assert same_weights(model, small(epochs=1).fit(IDS, CLASSES))
+
+
+def test_a_mapping_of_vectors_is_displayed_at_once():
+    class Slow:
+        """A vector that nobody should print."""
+
+        def __repr__(self):
+            raise AssertionError("printed")
+
+    vectors = {f"w{i}": Slow() for i in range(3000)}
+    classifier = TextCNNClassifier(epochs=3, word_vectors=vectors)
+    text = "TextCNNClassifier(epochs=3, word_vectors=<dict of 3,000 tokens>)"
+    assert repr(classifier) == str(classifier) == text
+    assert "dict of 3,000 tokens" in classifier._repr_html_()
+    assert classifier.word_vectors is vectors

@@ -14,6 +14,7 @@ from networks import (
 )
 from scipy.special import log_expit, log_softmax
 
+from sklearn_textcnn._stacking import part_factors
 from sklearn_textcnn.network.architecture import arrays_of, map_arrays
 from sklearn_textcnn.network.forward import Forward
 from sklearn_textcnn.training.course import Course
@@ -99,48 +100,145 @@ def test_best_weights_are_a_copy():
 
 def test_without_early_stopping_validation_only_looks_on():
     course, epochs = validated([2, 1, 3, 4, 5], epochs=5, patience=1, average=0.4)
-    assert (course.best_epoch, epochs, course.ended) == (2, 5, False)
+    assert (course.best_epoch, epochs, course.ended) == (None, 5, False)
     np.testing.assert_allclose(course.weights_to_keep()["kernels"][0][0], (16 + 25) / 2)
     assert course.history["loss"] == [1.0] * 5
     assert list(course.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
 
 
+def test_of_equal_losses_of_both_parts_the_better_network_is_the_best():
+    """While the network counts nothing, both parts together are the linear one in every epoch."""
+    course = course_of(documents(architecture()), early_stopping=True, epochs=9, patience=2)
+    both, alone = [3, 3, 3, 3, 2, 2, 2], [5, 4, 3, 2, 4, 3, 4]
+    for epoch in range(1, 8):
+        assert course.goes_on()
+        scores = {"val_loss": alone[epoch - 1], "val_loss_with_linear": both[epoch - 1]}
+        course._validation_scores = lambda _, scores=scores: scores
+        course.end_epoch(SCORES, lambda epoch=epoch: weights_after(epoch))
+    assert (course.best_epoch, course.ended) == (6, False)
+    np.testing.assert_array_equal(course.weights_to_keep()["kernels"][0][0], 36)
+
+
+def right_sometimes(logits, output, heavy, rng):
+    """Targets that most heavy documents get from their logits and few light ones, and which do."""
+    right = rng.random(len(logits)) < np.where(heavy, 0.9, 0.2)
+    if output == "softmax":
+        return np.eye(3)[(logits.argmax(axis=1) + ~right) % 3], right
+    y = (logits > 0).astype(float)
+    y[:, -1] = np.where(right, y[:, -1], 1 - y[:, -1])
+    return y, right
+
+
+def losses_by_hand(logits, y, output):
+    if output == "softmax":
+        return -(y * log_softmax(logits, axis=1)).sum(axis=1)
+    return -(y * log_expit(logits) + (1 - y) * log_expit(-logits)).mean(axis=1)
+
+
 @pytest.mark.parametrize("head", [{}, {"n_outputs": 1}, {"n_outputs": 4, "output": "sigmoid"}])
-@pytest.mark.parametrize("is_added", [False, True])
-def test_validation_scores(head, is_added):
-    """Weighted, of the network's share and what is added, unknown ids read as such."""
-    a, share, rng = architecture(**head), 0.3, np.random.default_rng(0)
+def test_validation_scores_of_the_network(head):
+    """Weighted, unknown ids read as such, and the same beside a linear part."""
+    a, rng = architecture(**head), np.random.default_rng(0)
     known = np.arange(len(KNOWN)) < 20
     data, weights = documents(a, n=200), random_weights(a)
     ids = np.where(data.ids < 20, data.ids, np.minimum(data.ids, 1))
     logits = Forward(a, weights, KNOWN).logits(ids).astype(float)
-    added = rng.normal(size=logits.shape)
-    if is_added:
-        logits = share * logits + added
-    # right answers for most of the heavy documents and few of the light ones
     heavy = rng.random(200) < 0.5
-    right = rng.random(200) < np.where(heavy, 0.9, 0.2)
-    if a.output == "softmax":
-        y = np.eye(3)[(logits.argmax(axis=1) + ~right) % 3]
-        losses = -(y * log_softmax(logits, axis=1)).sum(axis=1)
-    else:
-        y = (logits > 0).astype(float)
-        y[:, -1] = np.where(right, y[:, -1], 1 - y[:, -1])
-        losses = -(y * log_expit(logits) + (1 - y) * log_expit(-logits)).mean(axis=1)
+    y, right = right_sometimes(logits, a.output, heavy, rng)
+    losses = losses_by_hand(logits, y, a.output)
     data = replace(
         data,
         targets=y.astype(np.float32),
         weights=np.where(heavy, 3, 0.5).astype(np.float32),
-        added=added if is_added else None,
     )
     # smoothing and the rest belong to training
-    course = course_of(data, a, known, network_share=share, label_smoothing=0.3, l2=0.5)
+    course = course_of(data, a, known, label_smoothing=0.3, l2=0.5)
     scores = course.end_epoch(SCORES, lambda: weights)
     assert scores["val_loss"] == pytest.approx(np.average(losses, weights=data.weights), rel=1e-5)
     expected = np.average(right, weights=data.weights)
     assert scores["val_accuracy"] == pytest.approx(expected, rel=1e-5)
     assert course.history == {name: [value] for name, value in scores.items()}
     assert SCORES.items() <= scores.items()
+    assert list(scores) == [*SCORES, "val_loss", "val_accuracy"]
+    beside = course_of(replace(data, beside=np.zeros(logits.shape)), a, known)
+    with_linear = beside.end_epoch(SCORES, lambda: weights)
+    both = ["val_loss_with_linear", "val_accuracy_with_linear"]
+    assert list(with_linear) == [*scores, *both]
+    assert {name: with_linear[name] for name in scores} == scores
+
+
+@pytest.mark.parametrize("unjudged", [0, 50])
+@pytest.mark.parametrize("head", [{}, {"n_outputs": 1}, {"n_outputs": 4, "output": "sigmoid"}])
+def test_validation_scores_of_both_parts(head, unjudged):
+    """Of the documents that the linear part knows something about."""
+    a, rng = architecture(**head), np.random.default_rng(0)
+    data, weights = documents(a, n=300), random_weights(a)
+    logits = Forward(a, weights, KNOWN).logits(data.ids).astype(float)
+    beside = rng.normal(0, logits.std(), logits.shape)
+    heavy = rng.random(300) < 0.5
+    y, _ = right_sometimes(beside + logits, a.output, heavy, rng)
+    document_weights = np.where(heavy, 3, 0.5).astype(np.float32)
+    beside[:unjudged] = np.nan
+    data = replace(data, targets=y.astype(np.float32), weights=document_weights, beside=beside)
+    scores = course_of(data, a).end_epoch(SCORES, lambda: weights)
+    some = np.arange(300) >= unjudged
+    arrays = beside[some], logits[some], y[some], document_weights[some]
+    factors = part_factors(*arrays, a.output == "softmax")
+    assert min(factors) > 0.05
+    both = factors.linear * arrays[0] + factors.network * factors.scale * arrays[1]
+    losses = losses_by_hand(both, y[some], a.output)
+    expected = np.average(losses, weights=document_weights[some])
+    assert scores["val_loss_with_linear"] == pytest.approx(expected, rel=1e-4)
+    if a.output == "softmax":
+        right = both.argmax(axis=1) == y[some].argmax(axis=1)
+    else:
+        right = ((both > 0) == y[some]).all(axis=1)
+    expected = np.average(right, weights=document_weights[some])
+    assert scores["val_accuracy_with_linear"] == pytest.approx(expected, rel=1e-4)
+
+
+def beside_a_linear_part(is_useful, epochs, **settings):
+    """A course of one and the same network, which helps the linear part or does not."""
+    a = architecture(n_outputs=1)
+    data, weights = documents(a, n=300), random_weights(a)
+    logits = Forward(a, weights, KNOWN).logits(data.ids).astype(float)
+    beside = 4 * np.random.default_rng(0).normal(size=logits.shape)
+    y = ((logits if is_useful else beside) > 0).astype(np.float32)
+    data = replace(data, targets=y, beside=beside)
+    course = course_of(data, a, epochs=epochs, **settings)
+    n_epochs = 0
+    while course.goes_on():
+        n_epochs += 1
+        course.end_epoch(SCORES, lambda: weights)
+    return course, n_epochs
+
+
+@pytest.mark.parametrize(("epochs", "half"), [(1, 1), (2, 1), (5, 3), (6, 3)])
+def test_a_network_that_adds_nothing_is_trained_for_half_of_the_epochs(epochs, half):
+    course, n_epochs = beside_a_linear_part(is_useful=False, epochs=epochs)
+    assert (course.ended, n_epochs) == (True, half)
+    assert {len(values) for values in course.history.values()} == {half}
+    course, n_epochs = beside_a_linear_part(is_useful=True, epochs=epochs)
+    assert (course.ended, n_epochs) == (False, epochs)
+
+
+def test_early_stopping_alone_ends_a_training():
+    course, n_epochs = beside_a_linear_part(
+        is_useful=False, epochs=20, early_stopping=True, patience=14
+    )
+    assert (course.best_epoch, n_epochs) == (1, 15)
+
+
+def test_documents_none_of_which_can_be_judged():
+    """Nothing is known about both parts; the network is known to add nothing that shows."""
+    a = architecture()
+    data = replace(documents(a), beside=np.full((90, 3), np.nan))
+    course = course_of(data, a, epochs=4)
+    while course.goes_on():
+        course.end_epoch(SCORES, lambda: random_weights(a))
+    assert list(course.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert course.ended
+    assert len(course.history["val_loss"]) == 2
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

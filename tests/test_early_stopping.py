@@ -18,10 +18,11 @@ from classifiers import (
     small,
     standing_still,
 )
+from corpora import word_order
 from sklearn.metrics import log_loss
 
 from sklearn_textcnn import classifier as classifier_module
-from sklearn_textcnn._validation import check_training_data, hold_out
+from sklearn_textcnn._validation import check_training_data, rows_to_hold_out
 
 
 @pytest.mark.parametrize(("n_samples", "epochs"), [(10, 25), (500, 25), (9600, 10), (10**6, 3)])
@@ -30,25 +31,42 @@ def test_epochs_by_themselves(n_samples, epochs):
 
 
 def test_epochs_by_default():
-    model = small(epochs="auto").fit(IDS, CLASSES)
+    model = small(epochs="auto", linear_ngrams=0).fit(IDS, CLASSES)
     assert model.n_iter_ == 25
 
 
-def test_early_stopping_keeps_the_best_weights(noisy_validation):
-    model = small(epochs=40, early_stopping=True, patience=2)
-    model.fit(IDS, CLASSES, X_val=NEW_IDS, y_val=noisy_validation)
-    losses = model.history_["val_loss"]
+@pytest.mark.parametrize(("linear_ngrams", "suffix"), [(0, ""), (1, "_with_linear")])
+def test_early_stopping_keeps_the_best_weights(linear_ngrams, suffix):
+    """What validation documents have the lowest loss by, of both parts if there are two."""
+    ids, y = word_order(400)
+    X_val, y_val = word_order(200, seed=1)
+    y_val = np.where(np.arange(200) % 5, y_val, 0)  # too sure of itself before long
+    model = small(epochs=40, early_stopping=True, patience=2, linear_ngrams=linear_ngrams)
+    model.fit(ids, y, X_val=X_val, y_val=y_val)
+    assert model.part_weights_["network"] > 0.2
+    losses = model.history_["val_loss" + suffix]
     assert model.best_epoch_ == np.argmin(losses) + 1
     assert model.n_iter_ == len(losses) == model.best_epoch_ + 2 < 40
     assert {len(values) for values in model.history_.values()} == {model.n_iter_}
-    kept = loss_by_hand(model, NEW_IDS, noisy_validation)
+    kept = loss_by_hand(model, X_val, y_val)
     assert kept == pytest.approx(min(losses), rel=1e-4)
-    accuracy = model.history_["val_accuracy"][model.best_epoch_ - 1]
-    assert model.score(NEW_IDS, noisy_validation) == pytest.approx(accuracy)
+    accuracy = model.history_["val_accuracy" + suffix][model.best_epoch_ - 1]
+    assert model.score(X_val, y_val) == pytest.approx(accuracy)
+
+
+def test_early_stopping_waits_for_a_network_that_counts_nothing_yet():
+    """Both parts are as good as the linear one then, epoch after epoch: that is no standstill."""
+    ids, y = word_order(300)
+    X_val, y_val = word_order(200, seed=1)
+    parameters = {"epochs": 40, "early_stopping": True, "linear_ngrams": 1, "patience": 2}
+    model = small(**parameters, learning_rate=0.002).fit(ids, y, X_val=X_val, y_val=y_val)
+    both = model.history_["val_loss_with_linear"]
+    assert len(set(both[:3])) == 1  # else it does not test what it says
+    assert model.score(X_val, y_val) > 0.95
 
 
 def test_epochs_may_end_before_patience_does(noisy_validation):
-    model = small(epochs=3, early_stopping=True, patience=50, learning_rate=0.3)
+    model = small(epochs=3, early_stopping=True, patience=50, learning_rate=0.3, linear_ngrams=0)
     model.fit(IDS, CLASSES, X_val=NEW_IDS, y_val=noisy_validation)
     assert model.n_iter_ == 3
     best = min(model.history_["val_loss"])
@@ -57,16 +75,16 @@ def test_epochs_may_end_before_patience_does(noisy_validation):
 
 def test_validation_without_early_stopping_is_only_recorded(noisy_validation):
     # the scores of an epoch are those of its own weights, not of a mean
-    plain = small(average=0).fit(IDS, CLASSES)
-    watched = small(average=0).fit(IDS, CLASSES, X_val=NEW_IDS, y_val=noisy_validation)
+    alone = {"average": 0, "linear_ngrams": 0}
+    plain = small(**alone).fit(IDS, CLASSES)
+    watched = small(**alone).fit(IDS, CLASSES, X_val=NEW_IDS, y_val=noisy_validation)
     assert same_weights(plain, watched)
     assert plain.history_ == {name: watched.history_[name] for name in ("loss", "accuracy")}
     assert sorted(watched.history_) == ["accuracy", "loss", "val_accuracy", "val_loss"]
     assert loss_by_hand(watched, NEW_IDS, noisy_validation) == pytest.approx(
         watched.history_["val_loss"][-1], rel=1e-4
     )
-    assert watched.best_epoch_ == np.argmin(watched.history_["val_loss"]) + 1
-    assert plain.best_epoch_ is None
+    assert watched.best_epoch_ is plain.best_epoch_ is None
     assert watched.n_iter_ == 8
 
 
@@ -84,7 +102,7 @@ def test_validation_of_every_head(name):
 
 def test_validation_labels_may_lack_classes_and_come_in_any_form():
     some = NEW_CLASSES != 1
-    model = small(epochs=1).fit(
+    model = small(epochs=1, linear_ngrams=0).fit(
         IDS, NAMES[CLASSES], X_val=NEW_IDS[some].tolist(), y_val=NAMES[NEW_CLASSES[some]].tolist()
     )
     expected = log_loss(NAMES[NEW_CLASSES[some]], model.predict_proba(NEW_IDS[some]), labels=NAMES)
@@ -143,11 +161,10 @@ def test_documents_alone_in_their_class_stay_in_training():
     rows = np.arange(len(y))
     data = check_training_data(small(), rows[:, None], y, None, None, None, going_on=False)
     for seed in range(5):
-        parts = hold_out(data, 0.2, np.random.default_rng(seed))
-        train, held_out = parts.documents.ids[:, 0], parts.validation.ids[:, 0]
-        assert {40, 41} <= set(train)
-        np.testing.assert_array_equal(np.sort(np.concatenate([train, held_out])), rows)
-        assert len(held_out) == 9
+        rng = np.random.default_rng(seed)
+        held_out = rows_to_hold_out(data.documents, data.labels, 0.2, rng)
+        assert not {40, 41} & set(held_out)
+        assert len(set(held_out)) == len(held_out) == 9
         assert set(y[held_out]) == {0, 1}
     alone = np.concatenate([CLASSES, [7]])
     ids = np.concatenate([IDS, IDS[:1]])

@@ -1,5 +1,6 @@
 """What `TextCNNClassifier` makes of ids: answers by hand, padding, forms, unknown tokens."""
 
+import copy
 import itertools
 from collections import Counter
 
@@ -9,10 +10,12 @@ import pytest
 from classifiers import (
     CLASSES,
     IDS,
+    JUDGED,
     NAMES,
     NEW_CLASSES,
     NEW_IDS,
     PLAIN,
+    both_count,
     loss_by_hand,
     padded,
     same_weights,
@@ -22,7 +25,6 @@ from classifiers import (
 from corpora import FIRST_FILLER, LAST_FILLER
 
 from sklearn_textcnn import TokenIds
-from sklearn_textcnn._linear import NETWORK_SHARE
 
 
 def windows_by_hand(model, ids):
@@ -65,21 +67,26 @@ def linear_by_hand(linear, ids):
 
 @pytest.mark.parametrize("linear_ngrams", [0, 1, 2])
 def test_decisions_by_hand(linear_ngrams):
-    model = small(linear_ngrams=linear_ngrams).fit(IDS, NAMES[CLASSES])
+    model = both_count(small(linear_ngrams=linear_ngrams).fit(IDS, NAMES[CLASSES]))
     ids = np.array(NEW_IDS[:20])
     ids[0] = 0
     ids[1, 0] = 0
     ids[2, 2:4] = 0
     by_hand = np.array([windows_by_hand(model, row) for row in ids])
     if linear_ngrams:
-        by_hand = NETWORK_SHARE * by_hand + [linear_by_hand(model._linear, row) for row in ids]
+        linear, network, scale = model._factors
+        beside = np.array([linear_by_hand(model.linear_._tables, row) for row in ids])
+        by_hand = linear * beside + network * scale * by_hand
     np.testing.assert_allclose(model.decision_function(ids), by_hand, atol=1e-5)
 
 
 def test_a_document_without_tokens_has_no_features(three):
     empty = np.zeros((1, IDS.shape[1]), dtype=int)
-    biases = NETWORK_SHARE * three._weights["dense_biases"][-1] + three._linear["intercept"]
-    np.testing.assert_allclose(three.decision_function(empty)[0], biases, atol=1e-6)
+    model = both_count(copy.deepcopy(three))
+    linear, network, scale = model._factors
+    biases = network * scale * model._weights["dense_biases"][-1]
+    biases += linear * model.linear_.intercept_
+    np.testing.assert_allclose(model.decision_function(empty)[0], biases, atol=1e-6)
     plain = small(**PLAIN, epochs=2).fit(IDS, CLASSES)
     biases = plain._weights["dense_biases"][-1]
     np.testing.assert_allclose(plain.decision_function(empty)[0], biases, atol=1e-7)
@@ -96,7 +103,9 @@ def test_a_document_without_tokens_has_no_features(three):
     ids=str,
 )
 def test_an_answer_depends_on_the_document_alone(parameters):
-    model = small(**parameters, epochs=2).fit(padded(IDS, 5), CLASSES)
+    validation = {"X_val": padded(NEW_IDS, 5), "y_val": NEW_CLASSES}
+    model = small(**parameters, epochs=2).fit(padded(IDS, 5), CLASSES, **validation)
+    both_count(model)
     ids = padded(NEW_IDS, 5)
     together = model.predict_proba(ids)
     alone = np.concatenate([model.predict_proba(row[None]) for row in ids])
@@ -105,7 +114,7 @@ def test_an_answer_depends_on_the_document_alone(parameters):
     np.testing.assert_array_equal(many, np.tile(together, (20, 1)))
     np.testing.assert_array_equal(model.predict_proba(ids[::-1])[::-1], together)
     # the same documents without the padding on their right
-    narrow = small(**parameters, epochs=2).fit(IDS, CLASSES)
+    narrow = both_count(small(**parameters, epochs=2).fit(IDS, CLASSES, **JUDGED))
     assert same_weights(narrow, model)
     np.testing.assert_array_equal(narrow.predict_proba(NEW_IDS), together)
 
@@ -153,7 +162,7 @@ def test_names_of_columns():
 @pytest.fixture(scope="module")
 def with_unknown():
     """A network whose row of the unknown token was trained."""
-    return small(token_dropout=0.3, average=0, epochs=5).fit(
+    return small(token_dropout=0.3, average=0, epochs=5, linear_ngrams=0).fit(
         IDS, CLASSES, X_val=strange_ids(), y_val=NEW_CLASSES
     )
 

@@ -1,345 +1,352 @@
-"""The linear part against scikit-learn's own TF-IDF, and what its logits mean."""
+"""`NgramLinearClassifier`: its public face."""
 
 import itertools
-import tracemalloc
-import warnings
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+import pickle
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_array, hstack
-from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
-from sklearn.metrics import log_loss
-from sklearn.preprocessing import normalize
-from sklearn.svm import LinearSVC
+from corpora import keyword_ids, topic_texts
+from scipy.special import expit, log_softmax, softmax
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import get_tags
 
-from sklearn_textcnn import _linear
-from sklearn_textcnn._linear import fit_linear, linear_logits
+from sklearn_textcnn import (
+    NgramLinearClassifier,
+    TextCNNClassifier,
+    TextVectorizerTransformer,
+    TokenIds,
+)
+from sklearn_textcnn import linear as linear_module
 
-N_IDS = 40
-
-
-def corpus(n_documents=120, n_outputs=3, seed=0, noise=0.1):
-    """Ids with padding inside, unknown tokens and an empty document; one class out of several."""
-    rng = np.random.default_rng(seed)
-    classes = rng.integers(max(n_outputs, 2), size=n_documents)
-    ids = rng.integers(1, N_IDS - 5, (n_documents, 12)).astype(np.int32)
-    ids[np.arange(12) >= rng.integers(1, 13, n_documents)[:, None]] = 0
-    ids[np.arange(n_documents), rng.integers(12, size=n_documents)] = 2 + classes
-    ids[rng.random(ids.shape) < 0.1] = 0
-    ids[0] = 0
-    wrong = rng.random(n_documents) < noise
-    classes[wrong] = rng.integers(max(n_outputs, 2), size=wrong.sum())
-    return ids, np.eye(max(n_outputs, 2), dtype=np.float32)[classes][:, -n_outputs:]
-
-
-def fit(ids, targets, weights=None, longest=2, n_ids=N_IDS, one_of=True, seed=0):
-    weights = np.ones(len(ids), dtype=np.float32) if weights is None else weights
-    one_of = one_of and targets.shape[1] > 1
-    rng = np.random.default_rng(seed)
-    return fit_linear(ids, targets, weights, n_ids, longest, one_of, rng)
+IDS, CLASSES = keyword_ids()
+NEW_IDS, NEW_CLASSES = keyword_ids(60, seed=1)
+NAMES = np.array(["cooking", "space", "sport"])
+SEVERAL = np.eye(3, dtype=int)[CLASSES] | np.eye(3, dtype=int)[np.roll(CLASSES, 1)]
+SEVERAL_IDS = np.concatenate([IDS, np.roll(IDS, 1, axis=0)], axis=1)
+DATA = {
+    "two": (IDS, CLASSES == 1),
+    "three": (IDS, NAMES[CLASSES]),
+    "several": (SEVERAL_IDS, SEVERAL),
+}
 
 
-def pairs_of(row):
-    ids = [int(token) for token in row]
-    return [f"{a}+{b}" for a, b in itertools.pairwise(ids) if a > 1 and b > 1]
+def linear(**parameters):
+    return NgramLinearClassifier(**{"random_state": 0} | parameters)
 
 
-def tf_idf(longest):
-    """Sublinear TF-IDF of tokens and of pairs, pairs with less weight."""
-    words = CountVectorizer(analyzer=lambda row: [str(t) for t in row if t > 1])
-    pairs = CountVectorizer(analyzer=pairs_of)
-
-    def inverse(counts):
-        return TfidfTransformer(sublinear_tf=True, norm=None).fit(counts)
-
-    class Weighted(TransformerMixin, BaseEstimator):
-        def fit(self, ids, y=None):
-            self.parts = [part.fit(ids) for part in (words, pairs)[:longest]]
-            self.inverse = [inverse(part.transform(ids)) for part in self.parts]
-            return self
-
-        def transform(self, ids):
-            blocks = [
-                weight * tfidf.transform(part.transform(ids))
-                for weight, part, tfidf in zip(
-                    (1, _linear.PAIR_WEIGHT), self.parts, self.inverse, strict=False
-                )
-            ]
-            return normalize(hstack(blocks, format="csr"))
-
-    return Weighted()
+def same(a, b):
+    return all(np.array_equal(a._tables[name], b._tables[name]) for name in a._tables)
 
 
-def ratios(features, is_in, weights):
-    """Naive Bayes log-count ratios, feature by feature."""
-    there = features.toarray() > 0
-    counts = [1 + (weights[rows, None] * there[rows]).sum(axis=0) for rows in (is_in, ~is_in)]
-    return np.log(counts[0] / counts[0].sum()) - np.log(counts[1] / counts[1].sum())
+@pytest.fixture(scope="module")
+def fitted():
+    return linear().fit(IDS, NAMES[CLASSES])
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("longest", [1, 2])
-@pytest.mark.parametrize("n_outputs", [1, 3])
-def test_machines_are_those_of_scikit_learn(n_outputs, longest, weighted, monkeypatch):
-    monkeypatch.setattr(_linear, "TRAINING_BLOCK", 50)  # fewer than there are
-    monkeypatch.setattr(_linear, "TOLERANCE", 1e-8)
-    ids, targets = corpus(n_outputs=n_outputs)
-    weights = np.random.default_rng(1).uniform(0.1, 3, len(ids)) if weighted else np.ones(len(ids))
-    logits_of = partial(linear_logits, fit(ids, targets, weights, longest))
-    weights = weights / weights.mean()
-    tfidf = tf_idf(longest).fit(ids)
-    features = tfidf.transform(ids)
-    new_ids, _ = corpus(n_outputs=n_outputs, seed=1)
-    new_features = tfidf.transform(new_ids)
-    decisions = np.empty((3, len(new_ids), n_outputs))
-    for output in range(n_outputs):
-        is_in = targets[:, output] == 1
-        for i, factors in enumerate((1, ratios(features, is_in, weights))):
-            machine = LinearSVC(C=_linear.PENALTY, random_state=0, tol=1e-8, max_iter=100_000)
-            machine.fit(features.multiply(factors).tocsr(), is_in, weights)
-            new = new_features.multiply(factors).tocsr()
-            decisions[i, :, output] = machine.decision_function(new)
-        decisions[2, :, output] = new_features @ factors
-    logits = logits_of(new_ids)
-    factors = np.linalg.lstsq(decisions.reshape(3, -1).T, logits.ravel())[0]
-    assert (factors > -1e-2).all()
-    assert factors.sum() > 0.5
-    # a machine stops within a tolerance, at a place that depends on the order of its steps
-    np.testing.assert_allclose(np.tensordot(factors, decisions, 1), logits, atol=5e-3)
+@pytest.mark.parametrize("name", DATA)
+def test_answers_come_from_the_logits(name):
+    ids, y = DATA[name]
+    model = linear().fit(ids, y)
+    logits, probabilities = model.decision_function(ids), model.predict_proba(ids)
+    logarithms = model.predict_log_proba(ids)
+    for array in (logits, probabilities, logarithms):
+        assert array.dtype == np.float32
+    np.testing.assert_allclose(np.exp(logarithms), probabilities, rtol=1e-5)
+    if name == "two":
+        assert logits.shape == (96,)
+        np.testing.assert_allclose(probabilities[:, 1], expit(logits), rtol=1e-6)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+        np.testing.assert_array_equal(model.predict(ids), logits > 0)
+    elif name == "three":
+        assert logits.shape == (96, 3)
+        np.testing.assert_allclose(probabilities, softmax(logits, axis=1), rtol=1e-5)
+        np.testing.assert_allclose(logarithms, log_softmax(logits, axis=1), rtol=1e-5)
+        np.testing.assert_array_equal(model.predict(ids), NAMES[logits.argmax(axis=1)])
+    else:
+        assert logits.shape == (96, 3)
+        np.testing.assert_allclose(probabilities, expit(logits), rtol=1e-6)
+        np.testing.assert_array_equal(model.predict(ids), logits > 0)
+        np.testing.assert_array_equal(model.classes_, [0, 1, 2])
+    np.testing.assert_array_equal(model.decision_function(ids[:1])[0], logits[0])
+    assert (model.predict(ids) == y).mean() > 0.95
 
 
-def test_several_labels_are_machines_of_their_own(monkeypatch):
-    # with one machine there is one factor, and it alone differs
-    monkeypatch.setattr(_linear, "MACHINES", _linear.MACHINES[:1])
-    ids, targets = corpus()
-    both = np.concatenate([targets[:, :1], 1 - targets[:, 1:2]], axis=1)
-    linear = fit(ids, both, one_of=False)
-    logits = linear_logits(linear, ids)
-    for label in (0, 1):
-        alone = fit(ids, both[:, label : label + 1])
-        found = linear_logits(alone, ids)[:, 0]
-        assert np.corrcoef(logits[:, label], found)[0, 1] > 0.9999
+@pytest.mark.parametrize("ngrams", [1, 2])
+@pytest.mark.parametrize("name", DATA)
+def test_weights_give_the_decisions(name, ngrams):
+    """The formula of the docstring."""
+    ids, y = DATA[name]
+    model = linear(ngrams=ngrams).fit(ids, y)
+    places = {feature: i for i, feature in enumerate(model.get_feature_names_out())}
+    counts = np.zeros((len(NEW_IDS), len(places)))
+    new_ids = np.pad(NEW_IDS, ((0, 0), (0, ids.shape[1] - NEW_IDS.shape[1])))
+    for row, document in zip(counts, new_ids.tolist(), strict=True):
+        pairs = itertools.pairwise(document)
+        for name_ in [f"#{token}" for token in document] + [f"#{a} #{b}" for a, b in pairs]:
+            if name_ in places:
+                row[places[name_]] += 1
+    assert any(" " in name for name in places) == (ngrams == 2)
+    tf = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0)
+    norms = np.linalg.norm(model.idf_ * tf, axis=1, keepdims=True)
+    assert (norms > 0).all()
+    logits = tf @ model.coef_.T / norms + model.intercept_
+    expected = model.decision_function(new_ids).reshape(logits.shape)
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    assert model.coef_.shape == (logits.shape[1], len(places)) == (len(model.intercept_), len(tf.T))
 
 
-def test_features(monkeypatch):
-    ids = np.array([[5, 6, 5, 6], [5, 6, 0, 7], [7, 1, 5, 8], [9, 0, 0, 0]], dtype=np.int32)
-    targets = np.array([[1], [1], [0], [0]], dtype=np.float32)
-    linear = fit(ids, targets, n_ids=12)
-    assert linear["pairs"].tolist() == [5 * 12 + 6, 5 * 12 + 8, 6 * 12 + 5]
-    assert linear["rows"].shape == (12 + 3, 2)
-    squares = linear["rows"][:, -1]
-    np.testing.assert_array_equal(squares.nonzero()[0], [5, 6, 7, 8, 9, 12, 13, 14])
-    in_documents = {5: 3, 6: 2, 7: 2, 8: 1, 9: 1}
-    for token, count in in_documents.items():
-        assert squares[token] == pytest.approx((np.log(5 / (1 + count)) + 1) ** 2)
-    of_pair = _linear.PAIR_WEIGHT * (np.log(5 / 3) + 1)
-    assert squares[12] == pytest.approx(of_pair**2)
-    assert len(fit(ids, targets, longest=1, n_ids=12)["pairs"]) == 0
-    # with too many of them, those that most documents hold
-    monkeypatch.setattr(_linear, "MOST_PAIRS", 1)
-    few = fit(ids, targets, n_ids=12)
-    assert few["pairs"].tolist() == [5 * 12 + 6]
-    np.testing.assert_allclose(few["rows"][:, -1], squares[:13])
+def test_names_of_features():
+    texts, labels = topic_texts()
+    vectorizer = TextVectorizerTransformer()
+    pipeline = make_pipeline(vectorizer, linear()).fit(texts, labels)
+    names = pipeline.get_feature_names_out()
+    words = {word for text in texts for word in text.split()}
+    pairs = {" ".join(pair) for text in texts for pair in itertools.pairwise(text.split())}
+    assert set(names) == words | pairs
+    assert len(names) == len(words | pairs) == pipeline[-1].coef_.shape[1]
+    assert pipeline[-1].vocabulary_ == vectorizer.transform(texts).vocabulary
+    best = names[pipeline[-1].coef_.argmax(axis=1)].tolist()
+    for topic, word in zip(pipeline.classes_, best, strict=True):
+        assert pipeline.predict([word]) == [topic]
 
 
-@pytest.mark.parametrize("n_outputs", [1, 2, 3])
-def test_logits_of_a_document_depend_on_it_alone(n_outputs):
-    ids, targets = corpus(700, n_outputs=n_outputs)  # more than are looked up at a time
-    linear = fit(ids, targets, one_of=False)
-    logits = linear_logits(linear, ids)
-    for i in (0, 1, 255, 256, 699):
-        np.testing.assert_array_equal(linear_logits(linear, ids[i : i + 1])[0], logits[i])
-    wider = np.pad(ids, ((0, 0), (0, 5)))
-    np.testing.assert_array_equal(linear_logits(linear, wider), logits)
-    np.testing.assert_array_equal(linear_logits(linear, ids[::-1]), logits[::-1])
-
-
-def test_what_is_no_feature_changes_nothing():
-    ids, targets = corpus()
-    linear = fit(ids, targets)
-    some = np.array([[4, 3, 0, 0, 0, 0]])
-    expected = linear_logits(linear, some)
-    strange = N_IDS - 1  # has a row, but no document held it
-    assert not linear["rows"][strange].any()
-    for tail in ([0, 1], [0, strange], [0, N_IDS], [0, 2**31 - 2], [1, 1], [1, 0, 1]):
-        document = np.array([[4, 3, *tail, *[0] * (4 - len(tail))]])
-        np.testing.assert_array_equal(linear_logits(linear, document), expected)
-    nothing = linear_logits(linear, np.zeros((1, 3), dtype=int))
-    np.testing.assert_array_equal(nothing[0], linear["intercept"])
-
-
-@pytest.mark.parametrize("n_outputs", [1, 3])
-def test_factors_are_the_best_on_unseen_documents(n_outputs):
+@pytest.mark.parametrize("name", DATA)
+def test_cv_decisions_are_by_machines_that_have_not_seen_the_document(name):
+    """With labels of chance, what has seen a document knows its label, and nothing else does."""
     rng = np.random.default_rng(0)
-    targets = np.eye(3)[rng.integers(3, size=300)][:, :n_outputs]
-    clear, vague = (targets + noise * rng.normal(size=targets.shape) for noise in (0.7, 1.5))
-    nonsense = rng.normal(size=targets.shape) - 2 * targets
-    decisions, weights = np.array([clear, vague, nonsense]), rng.uniform(0.1, 3, 300)
-    factors = _linear._factors(decisions, targets, weights, n_outputs > 1)
-    assert factors[0] > factors[1] > 0
-    assert factors[2] >= 0
-    y = targets.argmax(axis=1) if n_outputs > 1 else targets[:, 0]
-
-    def loss(factors):
-        logits = np.tensordot(factors, decisions, 1)
-        p = softmax(logits, axis=1) if n_outputs > 1 else expit(logits[:, 0])
-        return log_loss(y, p, sample_weight=weights)
-
-    for i in range(2):
-        for times in (0.9, 1.1):
-            changed = factors.copy()
-            changed[i] *= times
-            assert loss(factors) < loss(changed)
+    ids, y = rng.integers(2, 200, (300, 8)), rng.integers(2, size=(300, 3))
+    y = y if name == "several" else y.sum(axis=1) if name == "three" else y[:, 0]
+    model = linear(store_cv_decisions=True).fit(ids, y)
+    decisions = model.cv_decisions_
+    assert decisions.shape == (300, 1 if name == "two" else 4 if name == "three" else 3)
+    predicted = decisions.argmax(axis=1) if name == "three" else decisions > 0
+    right = predicted == y.reshape(predicted.shape)
+    assert right.mean() < 0.6
+    assert (model.predict(ids) == y).mean() > 0.9
+    assert not hasattr(model.set_params(store_cv_decisions=False).fit(ids, y), "cv_decisions_")
 
 
-@pytest.mark.parametrize("one_of", [True, False])
-def test_weights_count_in_the_factors(one_of):
-    """A document of weight 3 is three documents."""
+def test_cv_decisions_know_what_can_be_learned():
+    model = linear(store_cv_decisions=True).fit(IDS, CLASSES)
+    assert (model.cv_decisions_.argmax(axis=1) == CLASSES).mean() > 0.9
+
+
+def test_cv_decisions_that_there_are_not():
+    weights = np.ones(len(IDS))
+    weights[[3, 7]] = 0
+    classes = np.append(CLASSES, 3)  # one document of its class
+    ids, weights = np.concatenate([IDS, NEW_IDS[:1]]), np.append(weights, 1)
+    model = linear(store_cv_decisions=True).fit(ids, classes, weights)
+    missing = np.isnan(model.cv_decisions_)
+    np.testing.assert_array_equal(np.flatnonzero(missing.any(axis=1)), [3, 7, 96])
+    np.testing.assert_array_equal(missing.all(axis=1), missing.any(axis=1))
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_documents_of_weight_zero_are_left_out(name):
+    """With the largest id, too, which makes every number of a pair another one."""
+    ids, y = DATA[name]
+    some = linear(store_cv_decisions=True).fit(ids[1:], y[1:])
+    with_more = ids.copy()
+    with_more[0] = 500
+    all_of_them = linear(store_cv_decisions=True).fit(with_more, y, np.arange(96) > 0)
+    assert same(some, all_of_them)
+    np.testing.assert_array_equal(some.cv_decisions_, all_of_them.cv_decisions_[1:])
+
+
+def test_ids_that_no_document_holds_change_nothing(fitted):
+    for n_ids in (50, 501):
+        assert same(linear().fit(TokenIds(IDS, n_ids=n_ids), NAMES[CLASSES]), fitted)
+    wider = np.pad(IDS, ((0, 0), (0, 3)))
+    assert same(linear().fit(wider, NAMES[CLASSES]), fitted)
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_random_state(name):
+    ids, y = DATA[name]
+    model = linear().fit(ids, y)
+    assert same(clone(model).fit(ids, y), model)
+    states = [np.random.RandomState(0) for _ in range(2)]
+    first, second = (linear(random_state=state).fit(ids, y) for state in states)
+    assert same(first, second)
+    assert not same(linear(random_state=1).fit(ids, y), model)
+
+
+@pytest.mark.parametrize("name", ["two", "three"])
+def test_weights_of_documents_and_classes_multiply(name):
+    ids, y = DATA[name]
+    labels, sizes = np.unique(y, return_counts=True)
+    weights = np.random.default_rng(0).uniform(0.2, 2, len(y))
+    by_class = dict(zip(labels.tolist(), [1.0, 3.0, 0.5], strict=False))
+    both = linear(class_weight=by_class).fit(ids, y, weights)
+    product = weights * [by_class[label] for label in y.tolist()]
+    assert same(both, linear().fit(ids, y, product.astype(np.float32)))
+    assert not same(both, linear().fit(ids, y, weights))
+    balanced = linear(class_weight="balanced").fit(ids, y)
+    inverse = dict(zip(labels.tolist(), (96 / (len(labels) * sizes)).tolist(), strict=True))
+    assert same(balanced, linear(class_weight=inverse).fit(ids, y))
+
+
+def test_parameters_count():
+    models = [linear(**p).fit(IDS, CLASSES) for p in ({}, {"C": 0.01}, {"ngrams": 1})]
+    sizes = [np.abs(m.decision_function(NEW_IDS) - models[0].intercept_).mean() for m in models]
+    assert len(models[2]._tables["pairs"]) == 0 < len(models[0]._tables["pairs"])
+    assert sizes[0] != sizes[1]
+    for model in models:
+        assert model.factors_.keys() == {
+            "support vectors",
+            "support vectors on ratios",
+            "naive Bayes",
+        }
+        assert all(type(factor) is float and factor > 0 for factor in model.factors_.values())
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_progress(verbose, capsys):
+    linear(verbose=verbose).fit(IDS, CLASSES)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert ("12/12" in printed.err) == bool(verbose)
+    assert bool(printed.err) == bool(verbose)
+
+
+BAD = {
+    "text": ({"X": ["good film"] * 96}, "got text.*put TextVectorizerTransformer in front"),
+    "negative": ({"X": IDS - 1}, "Negative values in data passed to NgramLinearClassifier"),
+    "fractions": ({"X": IDS + 0.5}, "whole numbers; got"),
+    "no labels": ({"y": None}, "requires y to be passed"),
+    "missing labels": ({"y": np.where(CLASSES, 1, np.nan)}, "NaN"),
+    "one class": ({"y": np.ones(96)}, "at least 2 for a classifier; got .* 1 class: 1"),
+    "one class left": ({"sample_weight": CLASSES == 1}, "documents with weight of 1 class"),
+    "negative weights": ({"sample_weight": CLASSES - 1.0}, "must not hold negative weights"),
+    "lengths": ({"y": CLASSES[1:]}, "inconsistent numbers of samples"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_and_the_earlier_fit_survives(name):
+    model = linear(store_cv_decisions=True).fit(IDS, CLASSES)
+    before = vars(model).copy()
+    changes, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        model.fit(**{"X": IDS, "y": CLASSES} | changes)
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+def test_interrupted_fits_leave_the_earlier_one(monkeypatch):
+    model = linear().fit(IDS, CLASSES)
+    before = vars(model).copy()
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(linear_module, "fit_machines", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(IDS[:, :5], NAMES[CLASSES])
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"ngrams": 0}, "'ngrams'"),
+        ({"ngrams": 3}, "'ngrams'"),
+        ({"C": 0}, "'C'"),
+        ({"class_weight": "balance"}, "'class_weight'"),
+        ({"store_cv_decisions": 2}, "'store_cv_decisions'"),
+        ({"random_state": "no"}, "'random_state'"),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        linear(**parameters).fit(IDS, CLASSES)
+
+
+def test_class_weights_are_not_for_several_labels():
+    with pytest.raises(ValueError, match="class_weight must be None for multi-label"):
+        linear(class_weight="balanced").fit(SEVERAL_IDS, SEVERAL)
+
+
+def test_ids_of_another_vocabulary_are_refused():
+    texts, labels = topic_texts()
+    ids = TextVectorizerTransformer(max_length=8).fit_transform(texts)
+    others = TextVectorizerTransformer(max_length=8, min_df=2).fit_transform(texts[:60])
+    model = linear().fit(ids, labels)
+    with pytest.raises(ValueError, match="X holds token ids of another vocabulary"):
+        model.predict(others)
+    with pytest.raises(ValueError, match=r"X has 3 features, but NgramLinearClassifier is exp"):
+        model.predict(np.asarray(ids)[:, :3])
+    assert (model.predict(np.asarray(ids)) == model.predict(ids)).all()
+
+
+@pytest.mark.parametrize("method", ["predict", "decision_function", "get_feature_names_out"])
+def test_not_fitted(method):
+    with pytest.raises(NotFittedError):
+        getattr(linear(), method)(IDS)
+    assert not hasattr(linear(), "coef_")
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_strict_floating_point_errors_of_the_caller(name):
+    ids, y = DATA[name]
+    expected = linear().fit(ids, y)
+    with np.errstate(all="raise"):
+        model = linear().fit(ids, y)
+        assert same(model, expected)
+        sure = linear(C=1e-12).fit(ids, y)
+        for fitted in (model, sure):
+            for answer in (fitted.predict, fitted.predict_proba, fitted.predict_log_proba):
+                answer(ids)
+        # logits whose probabilities float32 cannot hold
+        far = np.linspace(100, 300, len(model.intercept_))
+        model._tables = model._tables | {"intercept": far}
+        model.predict_proba(ids)
+        model.predict_log_proba(ids)
+
+
+def test_documents_of_unknown_tokens():
+    """Nothing to learn from but how frequent the classes are."""
+    ids, y = np.ones((30, 4), dtype=int), np.repeat([0, 1, 2], [5, 5, 20])
+    with np.errstate(all="raise"):
+        model = linear().fit(ids, y)
+    assert model.coef_.shape == (3, 0)
+    assert len(model.get_feature_names_out()) == 0
+    assert (model.predict(ids) == 2).all()
+
+
+def test_many_classes():
     rng = np.random.default_rng(0)
-    decisions, targets = rng.normal(size=(2, 80, 3)), np.eye(3)[rng.integers(3, size=80)]
-    decisions[:, :40] += 2 * targets[:40]  # the first half are easy
-    weights = np.repeat([1, 3], 40)
-    repeated = np.repeat(decisions, weights, axis=1), np.repeat(targets, weights, axis=0)
-    once = _linear._factors(decisions, targets, weights, one_of)
-    np.testing.assert_allclose(
-        once, _linear._factors(*repeated, np.ones(160), one_of), rtol=1e-3, atol=1e-4
-    )
-    assert once.sum() < 0.9 * _linear._factors(decisions, targets, np.ones(80), one_of).sum()
+    y = np.arange(480) % 60
+    ids = rng.integers(100, 400, (480, 8))
+    ids[np.arange(480), rng.integers(8, size=480)] = 2 + y
+    model = linear().fit(ids[:240], y[:240])
+    assert model.coef_.shape[0] == 60
+    assert model.score(ids[240:], y[240:]) > 0.95
 
 
-@pytest.mark.parametrize("one_of", [True, False])
-def test_factors_of_decisions_that_are_always_right(one_of):
-    """No surer than so many documents can make it."""
-    targets = np.eye(2)[np.arange(40) % 2]
-    decisions = np.array([2 * targets - 1] * 2)
-    factors = _linear._factors(decisions, targets, np.ones(40), one_of)
-    logits = np.tensordot(factors, decisions, 1)
-    p = softmax(logits, axis=1) if one_of else expit(logits)
-    np.testing.assert_allclose(p[targets == 1], 41 / 42, rtol=1e-3)
+def test_saved_state_is_small_and_the_same(fitted, tmp_path):
+    sio = pytest.importorskip("skops.io")
+    twins = [pickle.loads(pickle.dumps(fitted))]
+    sio.dump(fitted, tmp_path / "model.skops")
+    unknown = sio.get_untrusted_types(file=tmp_path / "model.skops")
+    assert all(name.startswith("sklearn_textcnn.") for name in unknown), unknown
+    twins.append(sio.load(tmp_path / "model.skops", trusted=unknown))
+    for twin in twins:
+        np.testing.assert_array_equal(twin.predict_proba(NEW_IDS), fitted.predict_proba(NEW_IDS))
+    n_bytes = sum(array.nbytes for array in fitted._tables.values())
+    assert len(pickle.dumps(fitted)) < n_bytes + 2000
 
 
-def test_factors_come_from_machines_that_did_not_see_the_document(monkeypatch):
-    ids, targets = corpus(noise=1.0)  # labels of chance
-    received = []
-    real = _linear._factors
-    monkeypatch.setattr(_linear, "_factors", lambda *a: received.append(a[0]) or real(*a))
-    linear = fit(ids, targets)
-    (held_out,) = received
-    for decisions in held_out:
-        assert (decisions.argmax(axis=1) == targets.argmax(axis=1)).mean() < 0.5
-    # what says nothing about new documents counts for little
-    assert np.abs(linear_logits(linear, ids)).mean() < 1
+def test_tags_are_those_of_the_network():
+    assert get_tags(linear()) == get_tags(TextCNNClassifier())
 
 
-@pytest.mark.parametrize("n_documents", [2, 3, 4, 31])
-def test_folds_have_their_share_of_every_class(n_documents):
-    targets = np.eye(3)[np.arange(n_documents) % 3]
-    features = csr_array(np.eye(n_documents))
-    folds = _linear._folds(features, targets, np.random.default_rng(0))
-    for label in range(3):
-        counts = np.bincount(folds[targets[:, label] == 1], minlength=_linear.N_FOLDS)
-        assert counts.max() - counts.min() <= 1
-    assert np.bincount(folds).max() <= -(-n_documents // _linear.N_FOLDS)
-
-
-def test_copies_of_a_document_are_in_one_fold():
-    ids, targets = corpus(noise=1.0)  # labels of chance
-    features = _linear._tf_idf(ids, ids.max() + 1, 2)[0]
-    copies = np.tile(np.arange(len(ids)), 3)
-    folds = _linear._folds(features[copies], targets[copies], np.random.default_rng(0))
-    np.testing.assert_array_equal(folds, np.tile(folds[: len(ids)], 3))
-    assert len(set(folds)) == _linear.N_FOLDS
-    # what a copy gives away is not taken for knowledge of new documents
-    assert np.abs(linear_logits(fit(ids[copies], targets[copies]), ids)).mean() < 1
-
-
-def test_a_long_document_costs_no_more_than_its_own_length():
-    ids, targets = corpus()
-    wide = np.zeros((2000, 6000), dtype=np.int32)
-    wide[:, : ids.shape[1]] = ids[np.arange(2000) % len(ids)]
-    wide[7] = 2
-    tracemalloc.start()
-    try:
-        fit(wide, targets[np.arange(2000) % len(ids)])
-        assert tracemalloc.get_traced_memory()[1] < 2 * wide.nbytes
-    finally:
-        tracemalloc.stop()
-
-
-@pytest.mark.parametrize("one_of", [True, False])
-def test_classes_without_documents_are_never_the_answer(one_of):
-    ids, targets = corpus(n_outputs=3)
-    padded = np.insert(targets, 1, 0, axis=1)
-    linear = fit(ids, padded, one_of=one_of)
-    assert (linear_logits(linear, ids)[:, 1] < 0).all()
-    # two of three classes that have documents
-    kept = targets[:, 2] == 0
-    linear = fit(ids[kept], targets[kept], one_of=one_of)
-    assert (linear_logits(linear, ids)[:, 2] < 0).all()
-
-
-@pytest.mark.parametrize("n_documents", [1, 2, 3, 5])
-def test_a_few_documents(n_documents):
-    ids, targets = corpus(n_documents)
-    for outputs in (targets, targets[:, :1]):
-        logits = linear_logits(fit(ids, outputs), ids)
-        assert logits.shape == outputs.shape
-        assert np.isfinite(logits).all()
-
-
-def test_same_generator_same_machine():
-    ids, targets = corpus()
-    first, second = fit(ids, targets), fit(ids, targets)
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, second[name])
-
-
-def test_only_ratios_of_weights_count():
-    """Some give weights that sum to 1."""
-    ids, targets = corpus()
-    weights = np.random.default_rng(1).uniform(0.1, 3, len(ids))
-    logits = linear_logits(fit(ids, targets, weights), ids)
-    for factor in (1e-6, 1e3):
-        scaled = linear_logits(fit(ids, targets, factor * weights), ids)
-        np.testing.assert_allclose(scaled, logits, rtol=1e-3, atol=1e-3)
-
-
-def test_fits_in_threads_are_those_of_one():
-    """The random numbers of liblinear are the process's."""
-    ids, targets = corpus(300)
-    alone = fit(ids, targets)["rows"]
-    with ThreadPoolExecutor(4) as pool:
-        for linear in pool.map(lambda _: fit(ids, targets), range(12)):
-            np.testing.assert_array_equal(linear["rows"], alone)
-
-
-def test_few_documents_at_a_time_with_many_outputs(monkeypatch):
-    ids, targets = corpus(300)
-    linear = fit(ids, targets)
-    logits = linear_logits(linear, ids)
-    monkeypatch.setattr(_linear, "VALUES_AT_A_TIME", 50)  # not one document
-    np.testing.assert_array_equal(linear_logits(linear, ids), logits)
-
-
-def test_large_ids_make_pairs_of_their_own():
-    """A pair is kept as one number, which must not overflow."""
-    n_ids = 2**31 - 1
-    ids = np.array([[n_ids - 1, n_ids - 2], [n_ids - 2, n_ids - 1]], dtype=np.int32)
-    keys = _linear._pair_keys(ids, n_ids)[:, 0].tolist()
-    assert keys == [(n_ids - 1) * n_ids + n_ids - 2, (n_ids - 2) * n_ids + n_ids - 1]
-
-
-@pytest.mark.parametrize("n_outputs", [1, 3])
-def test_nothing_is_said(n_outputs):
-    """The machines stop where they stop, and labels may be nearly as many as documents."""
-    ids, targets = corpus(n_outputs=n_outputs)
-    weights = np.full(len(ids), 1e4)
-    many = np.eye(60, dtype=np.float32)[np.arange(120) // 2]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        fit(ids, targets, weights)
-        fit(ids, many)
+def test_in_a_pipeline():
+    texts, labels = topic_texts()
+    pipeline = make_pipeline(TextVectorizerTransformer(), linear())
+    assert cross_val_score(pipeline, texts, labels).mean() > 0.9

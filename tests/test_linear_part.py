@@ -12,6 +12,7 @@ from classifiers import (
     NEW_IDS,
     PLAIN,
     VECTORS,
+    both_count,
     loss_by_hand,
     loss_of_logits,
     padded,
@@ -21,16 +22,8 @@ from classifiers import (
     strange_ids,
     streamed,
 )
-from corpora import FIRST_FILLER, LAST_FILLER
+from corpora import word_order
 from sklearn.base import clone
-
-from sklearn_textcnn import classifier as classifier_module
-from sklearn_textcnn._linear import (
-    NETWORK_SHARE,
-    NETWORK_SHARE_WITH_VECTORS,
-    fit_linear,
-    linear_logits,
-)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +47,10 @@ def awkward():
 @pytest.mark.parametrize("name", DATA)
 def test_linear_part_of_the_keras_model(name, linear_ngrams, awkward):
     ids, y = DATA[name]
-    model = small(linear_ngrams=linear_ngrams, epochs=3).fit(ids, y)
-    assert len(model._linear["rows"]) - len(model._linear["pairs"]) == 50
-    assert (len(model._linear["pairs"]) > 20) == (linear_ngrams == 2)
+    model = both_count(small(linear_ngrams=linear_ngrams, epochs=3).fit(ids, y))
+    tables = model.linear_._tables
+    assert len(tables["rows"]) - len(tables["pairs"]) == 50
+    assert (len(tables["pairs"]) > 20) == (linear_ngrams == 2)
     awkward = padded(awkward, ids.shape[1] - awkward.shape[1])
 
     def expected(ids):
@@ -73,14 +67,14 @@ def test_linear_part_of_the_keras_model(name, linear_ngrams, awkward):
         np.testing.assert_allclose(found, expected(narrow), atol=1e-5)
     # it is there, and no small part of the answer
     without = copy.deepcopy(model)
-    without._linear = None
+    without.linear_ = None
     assert np.abs(without.decision_function(awkward) - model.decision_function(awkward)).max() > 0.5
 
 
 @pytest.mark.parametrize("linear_ngrams", [0, 1, 2])
 def test_documents_of_one_token(linear_ngrams):
     ids, y = np.repeat(np.arange(2, 11), 6)[:, None], np.repeat([0, 1, 2], 18)
-    model = small(linear_ngrams=linear_ngrams).fit(ids, y)
+    model = both_count(small(linear_ngrams=linear_ngrams).fit(ids, y))
     assert model.score(ids, y) == 1
     awkward = np.array([[0], [1], [2], [5], [11], [999]])
     expected = model.predict_proba(awkward)
@@ -93,25 +87,13 @@ def test_documents_of_unknown_tokens(linear_ngrams):
     """Nothing for the linear part to learn from."""
     ids = np.array(IDS > 0, dtype=int)
     model = small(linear_ngrams=linear_ngrams, epochs=1).fit(ids, CLASSES)
-    assert not model._linear["rows"].any()
+    assert not model.linear_._tables["rows"].any()
     assert model.predict_proba(ids).shape == (96, 3)
-
-
-def pairs_in_order(n_documents, seed):
-    """Documents whose class is the order of two tokens, 2 and 3, 4 and 5, or 6 and 7."""
-    rng = np.random.default_rng(seed)
-    classes = rng.integers(2, size=n_documents)
-    ids = rng.integers(FIRST_FILLER, LAST_FILLER + 1, (n_documents, 8))
-    for row, label in zip(ids, classes, strict=True):
-        first = 2 * rng.integers(1, 4)
-        place = rng.integers(7)
-        row[place : place + 2] = (first, first + 1) if label else (first + 1, first)
-    return ids, classes
 
 
 def test_what_only_pairs_decide():
     """Windows of one token and weights of tokens see the same in both orders."""
-    train, test = pairs_in_order(200, seed=0), pairs_in_order(200, seed=1)
+    train, test = word_order(200), word_order(200, seed=1)
     scores = [
         small(kernel_sizes=1, linear_ngrams=n, filters=4).fit(*train).score(*test) for n in (1, 2)
     ]
@@ -121,7 +103,7 @@ def test_what_only_pairs_decide():
 
 def test_network_adds_to_the_linear_part():
     """Pairs are beyond a linear part of tokens, and beyond a network of windows of one token."""
-    train, test = pairs_in_order(200, seed=0), pairs_in_order(200, seed=1)
+    train, test = word_order(200), word_order(200, seed=1)
     scores = [
         small(kernel_sizes=k, linear_ngrams=1, epochs=20).fit(*train).score(*test) for k in (1, 2)
     ]
@@ -129,19 +111,10 @@ def test_network_adds_to_the_linear_part():
     assert scores[1] > 0.9
 
 
-@pytest.mark.parametrize("pretrained", [False, True])
-def test_network_with_word_vectors_has_a_larger_say(pretrained):
-    vectors = np.random.default_rng(0).normal(size=(50, 8)) if pretrained else None
-    model = small(word_vectors=vectors, epochs=1).fit(IDS, CLASSES)
-    share = NETWORK_SHARE_WITH_VECTORS if pretrained else NETWORK_SHARE
-    expected = share * model._forward().logits(IDS) + linear_logits(model._linear, IDS)
-    np.testing.assert_allclose(model.decision_function(IDS), expected, rtol=1e-5, atol=1e-5)
-
-
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("name", DATA)
 def test_loss_beside_the_linear_part(name, smoothing):
-    """In training that of the network alone, on validation documents that of the answers."""
+    """That of the network alone, and on validation documents that of the answers, too."""
     ids, y = DATA[name]
     y = y.copy()
     y[::4] = np.roll(y, 1, axis=0)[::4]  # what is easy has losses of nearly nothing
@@ -151,26 +124,10 @@ def test_loss_beside_the_linear_part(name, smoothing):
     assert model._forward().logits(ids).std() > 1
     expected = loss_of_logits(model._forward().logits(ids), y, smoothing=smoothing)
     assert model.history_["loss"] == [pytest.approx(expected, rel=1e-4)]
-    expected = loss_by_hand(model, ids[:50], y[:50])
+    expected = loss_of_logits(model._forward().logits(ids[:50]), y[:50])
     assert model.history_["val_loss"] == [pytest.approx(expected, rel=1e-4)]
-
-
-def test_linear_part_has_not_seen_what_is_held_out(train_calls, monkeypatch):
-    received = []
-
-    def recording(ids, *rest):
-        received.append(ids)
-        return fit_linear(ids, *rest)
-
-    monkeypatch.setattr(classifier_module, "fit_linear", recording)
-    model = small(epochs=1, early_stopping=True).fit(IDS, CLASSES)
-    ((documents, validation, _),) = train_calls
-    np.testing.assert_array_equal(documents.ids, received[0])
-    assert len(received[0]) == 86
-    assert documents.added is None
-    np.testing.assert_allclose(
-        validation.added, linear_logits(model._linear, validation.ids), atol=1e-6
-    )
+    expected = loss_by_hand(model, ids[:50], y[:50])
+    assert model.history_["val_loss_with_linear"] == [pytest.approx(expected, rel=1e-4)]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +168,7 @@ def test_a_network_alone_follows_what_changes():
 
 def test_stream_has_no_linear_part():
     model = streamed(2)
-    assert model._linear is None
+    assert model.linear_ is None
     assert same_weights(model, streamed(2, linear_ngrams=0))
     np.testing.assert_array_equal(
         model.decision_function(NEW_IDS), model._forward().logits(np.array(NEW_IDS))
@@ -229,7 +186,7 @@ def test_copies_with_the_linear_part(awkward):
 
 def test_plain_network_has_no_linear_part():
     model = small(**PLAIN, epochs=1).fit(IDS, CLASSES)
-    assert model._linear is None
+    assert model.linear_ is None
     again = small(epochs=1).fit(IDS, CLASSES).set_params(**PLAIN).fit(IDS, CLASSES)
-    assert again._linear is None
+    assert again.linear_ is None
     assert same_weights(again, model)

@@ -158,15 +158,16 @@ def test_validation(side, early_stopping):
     a = architecture(**SIDES[side])
     rng = np.random.default_rng(0)
     validation = with_weights(documents(a, n=40, seed=9), seed=2)
-    validation = replace(validation, added=rng.normal(size=(40, 3)).astype(np.float32))
+    validation = replace(validation, beside=rng.normal(size=(40, 3)))
     settings = {"epochs": 12, "learning_rate": 0.05, "early_stopping": early_stopping}
     ours, theirs = train_both(a, documents(a, n=60), validation, patience=2, **settings)
     assert_close_results(ours, theirs, atol=1e-3)
-    assert list(ours.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
-    n_epochs = len(ours.history["loss"])
-    assert ours.best_epoch == np.argmin(ours.history["val_loss"]) + 1
-    assert n_epochs == (ours.best_epoch + 2 if early_stopping else 12)
-    assert ours.best_epoch < 10  # else nothing would be stopped
+    both = "val_loss_with_linear", "val_accuracy_with_linear"
+    assert list(ours.history) == ["loss", "accuracy", "val_loss", "val_accuracy", *both]
+    n_epochs, best = len(ours.history["loss"]), np.argmin(ours.history["val_loss_with_linear"]) + 1
+    assert ours.best_epoch == (best if early_stopping else None)
+    assert n_epochs == (best + 2 if early_stopping else 12)
+    assert best < 10  # else nothing would be stopped
 
 
 @pytest.mark.parametrize("activation", some(["relu", "tanh", "linear"], every=3))

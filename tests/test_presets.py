@@ -21,7 +21,7 @@ def test_presets_are_parameters_and_train(name):
     assert set(preset) <= set(TextCNNClassifier().get_params())
     model = TextCNNClassifier(**preset | {"random_state": 0}).fit(IDS, NAMES[CLASSES])
     assert preset == before
-    assert model._linear is None
+    assert model.linear_ is None
     assert model.score(IDS, NAMES[CLASSES]) > 0.8
 
 

@@ -11,6 +11,7 @@ from classifiers import (
     NEW_IDS,
     PLAIN,
     VECTORS,
+    both_count,
     same_weights,
     small,
     standing_still,
@@ -53,7 +54,7 @@ def test_word_vectors(source, mode):
 
 def test_words_outside_training_keep_their_vectors():
     vectors = np.concatenate([VECTORS, np.full((3, 6), 2.0, dtype=np.float32)])
-    model = small(word_vectors=vectors, epochs=1).fit(IDS, CLASSES)
+    model = both_count(small(word_vectors=vectors, epochs=1).fit(IDS, CLASSES))
     unseen = np.setdiff1d(np.arange(2, 53), IDS)
     assert {50, 51, 52} < set(unseen)
     np.testing.assert_array_equal(model._weights["tables"][0][unseen], vectors[unseen])

@@ -16,6 +16,7 @@ from classifiers import (
     SEVERAL_IDS,
     TWO_CLASSES,
     TWO_IDS,
+    both_count,
     same_weights,
     small,
 )
@@ -31,7 +32,7 @@ from sklearn_textcnn.training.course import Course
     "parameters",
     [
         {"token_dropout": 0.2, "early_stopping": True},
-        {"pooling": "max+average", "conv_layers": 2, "hidden_units": (6,)},
+        {"pooling": "max+average", "conv_layers": 2, "hidden_units": (6,), "linear_ngrams": 0},
         {"embedding_dim": None, "kernel_sizes": (3, 4, 5), "filters": 100},
         {"embedding_dim": 64, "kernel_sizes": (3, 4, 5), "filters": 100},
         {
@@ -108,14 +109,15 @@ def test_global_settings_of_keras_change_nothing_in_numpy(three, keras, setting)
         else:
             keras.config.set_dtype_policy(setting)
         model = small(filters=(8, 9)).fit(IDS, NAMES[CLASSES])
-        outputs = model.to_keras()(NEW_IDS).numpy()
+        both = both_count(copy.deepcopy(model))
+        outputs = both.to_keras()(NEW_IDS).numpy()
     finally:
         keras.config.set_dtype_policy(policy)
         keras.config.set_floatx(floatx)
     assert same_weights(model, small(filters=(8, 9)).fit(IDS, NAMES[CLASSES]))
     assert outputs.dtype == np.float32
     # eight bits of a number are left for the network, all of them for the linear part
-    np.testing.assert_allclose(outputs, model.predict_proba(NEW_IDS), atol=2e-3)
+    np.testing.assert_allclose(outputs, both.predict_proba(NEW_IDS), atol=2e-3)
 
 
 # The caller's arrays, and what happens when a fit goes wrong

@@ -1,5 +1,6 @@
 """`to_keras`: a Keras model that gives the same answers."""
 
+import copy
 import itertools
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 from classifiers import (
     CLASSES,
     IDS,
+    JUDGED,
     NEW_IDS,
     PLAIN,
     SEVERAL_IDS,
     TWO_IDS,
     VECTORS,
+    both_count,
     keras_makes_arrays,
     padded,
     run_python,
@@ -40,7 +43,7 @@ ARCHITECTURES = [
     "parameters", ARCHITECTURES, ids=lambda p: "-".join(map(str, p)) or "plain"
 )
 def test_keras_model_gives_the_same_answers(parameters, keras):
-    model = small(**parameters, epochs=2).fit(IDS, CLASSES)
+    model = both_count(small(**parameters, epochs=2).fit(IDS, CLASSES, **JUDGED))
     ids = np.array(NEW_IDS)
     ids[0] = 0  # nothing
     ids[1, 1:] = 0  # shorter than a kernel
@@ -77,12 +80,14 @@ def test_every_combination_of_parameters_fits():
             max_norm=3,
             l2=1e-4,
             label_smoothing=0.1,
-        ).fit(IDS, CLASSES)
+        ).fit(IDS, CLASSES, **JUDGED)
+        both_count(model)
         found = model.to_keras()(NEW_IDS).numpy()
         np.testing.assert_allclose(found, model.predict_proba(NEW_IDS), atol=1e-5)
 
 
 def test_keras_model_of_every_head(two, several):
+    two = both_count(copy.deepcopy(two))
     np.testing.assert_allclose(
         two.to_keras()(TWO_IDS).numpy(), two.predict_proba(TWO_IDS)[:, 1:], atol=1e-5
     )
@@ -93,6 +98,7 @@ def test_keras_model_of_every_head(two, several):
 
 @keras_makes_arrays
 def test_keras_model_is_a_new_one_that_can_be_trained(three, keras):
+    three = both_count(copy.deepcopy(three))
     model = three.to_keras()
     assert model is not three.to_keras()
     model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
@@ -106,7 +112,7 @@ def test_keras_model_is_a_new_one_that_can_be_trained(three, keras):
 def test_any_number_of_documents_beside_a_linear_part(linear_ngrams):
     """Also as many as there are tokens or features in a row, which look like another axis."""
     ids = np.array(NEW_IDS[:, :4])
-    model = small(linear_ngrams=linear_ngrams, epochs=1).fit(IDS[:, :4], CLASSES)
+    model = both_count(small(linear_ngrams=linear_ngrams, epochs=1).fit(IDS[:, :4], CLASSES))
     keras_model = model.to_keras()
     expected = model.predict_proba(ids)
     for n_tokens in (4, 3, 1):
@@ -132,7 +138,7 @@ def test_any_number_of_documents_beside_a_linear_part(linear_ngrams):
     ids=lambda p: "-".join(p) or "plain",
 )
 def test_padding_stays_zero_in_further_training(parameters, keras):
-    model = small(**parameters, epochs=2).fit(IDS, CLASSES)
+    model = both_count(small(**parameters, epochs=2).fit(IDS, CLASSES, **JUDGED))
     network = model.to_keras()
     tables = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
     trained = [t for t in tables if t.trainable and t.input_dim == len(model._known)]
@@ -158,12 +164,12 @@ def test_padding_stays_zero_in_further_training(parameters, keras):
 def test_saved_keras_model_loads_without_this_package(tmp_path):
     stacked = small(
         epochs=1, conv_layers=2, pooling="max+average", hidden_units=4, kernel_sizes=(2, 3)
-    ).fit(IDS, CLASSES)
+    ).fit(IDS, CLASSES, **JUDGED)
     one_hot = small(epochs=1, embedding_dim=None).fit(IDS, CLASSES)
     ids = np.array(NEW_IDS)
     ids[0] = 0
     for name, model in (("stacked", stacked), ("one_hot", one_hot)):
-        model.to_keras().save(tmp_path / f"{name}.keras")
+        both_count(model).to_keras().save(tmp_path / f"{name}.keras")
         np.save(tmp_path / f"{name}.npy", model.predict_proba(ids))
     np.save(tmp_path / "ids.npy", ids)
     code = f"""

@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 
+from sklearn_textcnn._stacking import LINEAR_ALONE, part_factors
 from sklearn_textcnn.network.architecture import arrays_of
 from sklearn_textcnn.network.forward import Forward
 from sklearn_textcnn.training.losses import cross_entropy, hits
@@ -12,14 +13,16 @@ from sklearn_textcnn.training.losses import cross_entropy, hits
 class Course:
     """Validates after each epoch, keeps the best or the averaged weights, and ends the training.
 
-    Its `history`, a dict of lists, and `best_epoch` are what a fit reports; it has `ended` where
-    `early_stopping` ends the training.
+    Its `history`, a dict of lists, and `best_epoch`, whose weights are kept, are what a fit
+    reports. It has `ended` where `early_stopping` ends the training, or where after half of the
+    epochs the network adds nothing to the linear part beside it.
     """
 
     def __init__(self, architecture, known, validation, options, n_documents):
         self.architecture, self.known, self.options = architecture, known, options
         self.validation, self.history, self.ended = validation, {}, False
-        self.best_epoch, self._best_loss, self._best_weights = None, np.inf, None
+        self._is_useless = False
+        self.best_epoch, self._best_loss, self._best_weights = None, (np.inf, np.inf), None
         n_averaged = int(np.ceil(options.average * options.epochs - 1e-9))  # 0.07 * 100 is above 7
         # the mean of one is what it is without
         averages = n_averaged > 1 and not options.early_stopping
@@ -66,12 +69,10 @@ class Course:
                 f"Training diverged: the loss is not finite in epoch {self._epoch}. "
                 "Lower learning_rate, or look for extreme values in sample_weight or word_vectors."
             )
-        if self.validation is not None and scores["val_loss"] < self._best_loss:
-            self._best_loss, self.best_epoch = scores["val_loss"], self._epoch
-            if self.options.early_stopping:
-                self._best_weights = deepcopy(weights())
         if self.options.early_stopping:
-            self.ended = self._epoch - (self.best_epoch or self._epoch) >= self.options.patience
+            self._watch(scores, weights)
+        elif self._is_useless and self._epoch == -(-self.options.epochs // 2):
+            self.ended = True
         elif self._epoch > self._first_averaged:
             self._average(weights())
         return scores
@@ -83,6 +84,15 @@ class Course:
         """
         return self._best_weights or (None if last_ones_count else self._mean)
 
+    def _watch(self, scores, weights):
+        """Keep the weights if they are the best, and see whether there may be better ones."""
+        # where the network counts nothing yet, only its own loss says whether it learns
+        loss = scores.get("val_loss_with_linear", 0.0), scores["val_loss"]
+        if loss < self._best_loss:
+            self._best_loss, self.best_epoch = loss, self._epoch
+            self._best_weights = deepcopy(weights())
+        self.ended = self._epoch - (self.best_epoch or self._epoch) >= self.options.patience
+
     def _average(self, weights):
         """Mean of the weights after each of the last epochs (Izmailov et al. 2018)."""
         self._n_in_mean += 1
@@ -93,13 +103,28 @@ class Course:
             mean += (array - mean) * np.float32(1 / self._n_in_mean)
 
     def _validation_scores(self, weights):
-        """Cross-entropy and accuracy of the answers for held-out documents."""
+        """Cross-entropy and accuracy on held-out documents: of the network, and of both parts.
+
+        Those of both parts are of the documents that can be judged.
+        """
         data = self.validation
         with np.errstate(all="ignore"):  # that training diverges is said once, as an error
             logits = Forward(self.architecture, weights, self.known).logits(data.ids)
-            if data.added is not None:
-                logits = self.options.network_share * logits + data.added
-            losses = cross_entropy(data.targets, logits, self.architecture.output)[0]
-        right = hits(data.targets, logits, self.architecture.output)
+            scores = self._scores(data, logits, "")
+        if data.beside is not None and np.isfinite(logits).all():
+            judged = np.isfinite(data.beside).all(axis=1)
+            data, logits = data.take(judged), logits[judged]
+            arrays = data.beside, logits, data.targets, data.weights
+            factors = part_factors(*arrays, self.architecture.output == "softmax")
+            self._is_useless = factors == LINEAR_ALONE
+            if judged.any():
+                scores |= self._scores(data, factors.sum(data.beside, logits), "_with_linear")
+        return scores
+
+    def _scores(self, data, logits, suffix):
+        output = self.architecture.output
+        losses = cross_entropy(data.targets, logits, output)[0]
         weights = data.weights / data.weights.sum()
-        return {"val_loss": float(losses @ weights), "val_accuracy": float(right @ weights)}
+        right = hits(data.targets, logits, output)
+        scores = {"val_loss": losses @ weights, "val_accuracy": right @ weights}
+        return {name + suffix: float(score) for name, score in scores.items()}

@@ -11,20 +11,25 @@ from sklearn_textcnn.training.quiet_import import import_with_keras
 
 @dataclass(frozen=True)
 class Documents:
-    """Ids, targets, weights; `added` is what answers add to the network's share of the logits."""
+    """Ids, targets, weights; `beside` are logits of the linear part that stands beside the network.
+
+    They are of a linear part that has not seen the documents.
+    """
 
     ids: np.ndarray
     targets: np.ndarray
     weights: np.ndarray
-    added: np.ndarray | None = None
+    beside: np.ndarray | None = None
+
+    def take(self, rows):
+        """Some of them."""
+        beside = None if self.beside is None else self.beside[rows]
+        return Documents(self.ids[rows], self.targets[rows], self.weights[rows], beside)
 
 
 @dataclass(frozen=True)
 class Options:
-    """The parameters of `TextCNNClassifier` that are about training, under their names.
-
-    `network_share` is what the network's logits are multiplied by where something is added.
-    """
+    """The parameters of `TextCNNClassifier` that are about training, under their names."""
 
     engine: str
     optimizer: object
@@ -34,7 +39,6 @@ class Options:
     dropout: float
     token_dropout: float
     average: float
-    network_share: float
     max_norm: float | None
     l2: float
     label_smoothing: float

@@ -22,10 +22,11 @@ class KerasNetwork:
     """The plain `model`, ids (n, T) -> probabilities (n, n_outputs), and its `variables`.
 
     These are keras.Variables in the places of the weights: see `architecture`. Ids from `n_ids` on
-    count as unknown. `network_share` is the factor of the network's logits beside a linear part.
+    count as unknown. `linear`, the tables of a linear part, goes with `factors`, what its logits
+    and those of the network are multiplied by in their sum.
     """
 
-    def __init__(self, architecture, n_ids, dropout, l2, max_norm, linear=None, network_share=1.0):
+    def __init__(self, architecture, n_ids, dropout, l2, max_norm, linear=None, factors=None):
         self.architecture = a = architecture
         self.regularizer = keras.regularizers.L2(l2) if l2 else None
         self.variables = {
@@ -48,7 +49,8 @@ class KerasNetwork:
             x = self._dense(x, a.n_outputs, dropout, activation=a.output, **output)
         else:
             x = self._dense(x, a.n_outputs, dropout, **output)
-            x = ops.add(ops.multiply(x, network_share), _linear_part(inputs, linear))
+            parts = _linear_part(inputs, linear), x
+            x = ops.add(*(ops.multiply(*pair) for pair in zip(parts, factors, strict=True)))
             x = keras.layers.Activation(a.output, dtype="float32")(x)
         self.model = keras.Model(inputs, x, name="text_cnn")
 
@@ -168,7 +170,7 @@ def _masked(x, counts, value):
 
 
 def _linear_part(ids, linear):
-    """What `_linear.linear_logits` computes, with look-ups of integers for the pairs."""
+    """What `_ngrams.linear_logits` computes, with look-ups of integers for the pairs."""
     rows, pairs = linear["rows"], linear["pairs"]
     n_ids = len(rows) - len(pairs)
     is_feature = ops.logical_and(ops.greater(ids, 1), ops.less(ids, n_ids))

@@ -1,0 +1,109 @@
+"""Which documents tell what the network and the linear part beside it count for."""
+
+import numpy as np
+
+from sklearn_textcnn._stacking import (
+    LINEAR_ALONE,
+    folds_of,
+    known_in_other_folds,
+    part_factors,
+)
+from sklearn_textcnn._validation import rows_to_hold_out
+from sklearn_textcnn.network.forward import Forward
+from sklearn_textcnn.training.fit import train
+
+# With fewer documents, what could be held out would be too few to tell: networks are cross-fitted.
+FEWEST_TO_HOLD_OUT_OF = 1000
+N_FOLDS = 3
+# Documents that are held out of many. A tenth of them is enough, and costs the network little.
+FEWEST_HELD_OUT, MOST_HELD_OUT = 200, 1000
+LEAST_FOLDS = 5  # with callbacks a fit holds documents out even of few, and not a larger share
+
+
+def divided(data, estimator, rng):
+    """Divide documents into those to train on and those that tell what the parts count for.
+
+    Parameters
+    ----------
+    data : TrainingData
+        With a linear part, documents know its logits.
+    estimator : TextCNNClassifier
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    documents : Documents
+        To train on.
+    validation : Documents or None
+        Held out or given by the user. Logits of the linear part are NaN for those that cannot be
+        judged: copies of documents to train on, and documents with labels that those lack.
+    folds : ndarray of shape (n_samples,) or None
+        What to cross-fit in, if nothing is held out.
+    """
+    documents = data.documents
+    if data.validation is not None:
+        return documents, data.validation, None
+    if estimator.early_stopping:
+        rows = rows_to_hold_out(documents, data.labels, estimator.validation_fraction, rng)
+    elif documents.beside is None:
+        return documents, None, None
+    else:
+        n = len(documents.ids)
+        # callbacks are for the fit, not for what a cross-fit trains on top of it
+        cross_fits = n < FEWEST_TO_HOLD_OUT_OF and not estimator.callbacks
+        n_held_out = min(max(n / 10, FEWEST_HELD_OUT), MOST_HELD_OUT)
+        n_folds = N_FOLDS if cross_fits else max(round(n / n_held_out), LEAST_FOLDS)
+        contents = [row.tobytes() for row in documents.ids]
+        folds = folds_of(contents, documents.targets, n_folds, rng)
+        if cross_fits:
+            return documents, None, folds
+        rows = np.flatnonzero((folds == 0) & _is_judged(documents, folds))
+    left = np.ones(len(documents.ids), dtype=bool)
+    left[rows] = False
+    train, held_out = documents.take(left), documents.take(rows)
+    if held_out.beside is not None:
+        # they are validated on, but cannot tell what the parts count for
+        seen = {row.tobytes() for row in train.ids}
+        is_seen = np.array([row.tobytes() in seen for row in held_out.ids], dtype=bool)
+        held_out.beside[is_seen | ~_is_judged(documents, left)[rows]] = np.nan
+    return train, held_out, None
+
+
+def logits_of_folds(architecture, start, documents, folds, options, rng):
+    """Cross-fit: logits of networks that have not seen the document.
+
+    They are NaN where such networks do not know the document's label.
+
+    Parameters
+    ----------
+    start : callable
+        Ids of the documents to train on -> what makes the first weights, and which ids are known.
+    """
+    logits = np.full(documents.targets.shape, np.nan, dtype=np.float32)
+    judged = _is_judged(documents, folds)
+    for fold in range(folds.max() + 1):
+        rows, others = np.flatnonzero((folds == fold) & judged), documents.take(folds != fold)
+        if len(rows):
+            weights, known = start(others.ids)
+            result = train(architecture, weights, known, others, None, options, rng)
+            network = Forward(architecture, result.weights, known)
+            logits[rows] = network.logits(documents.ids[rows])
+    return logits
+
+
+def factors_of(documents, network_logits, architecture):
+    """What the parts count for, by documents that neither has seen; None without a linear part."""
+    if documents is None or documents.beside is None:
+        return None
+    judged = np.isfinite(network_logits).all(axis=1) & np.isfinite(documents.beside).all(axis=1)
+    if not judged.any():
+        return LINEAR_ALONE
+    some = documents.take(judged)
+    arrays = some.beside, network_logits[judged], some.targets, some.weights
+    return part_factors(*arrays, architecture.output == "softmax")
+
+
+def _is_judged(documents, folds):
+    """Whether a document can be judged by what has not seen its fold: that knows all its labels."""
+    judged = np.isfinite(documents.beside).all(axis=1)
+    return judged & known_in_other_folds(documents.targets, folds)
