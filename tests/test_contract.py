@@ -80,8 +80,13 @@ def assert_checks_as_expected(results, n_checks, failures):
         assert re.search(re.escape(message), str(failed[name]["exception"])), name
 
 
-def test_checks_of_the_classifier():
-    results = check_estimator(TextCNNClassifier(), on_fail=None, on_skip=None)
+@pytest.mark.parametrize(
+    "parameters",
+    [{"filters": 20}, pytest.param({}, marks=pytest.mark.slow)],
+    ids=["small", "default"],
+)
+def test_checks_of_the_classifier(parameters):
+    results = check_estimator(TextCNNClassifier(**parameters), on_fail=None, on_skip=None)
     assert_checks_as_expected(results, N_CLASSIFIER_CHECKS, CLASSIFIER_FAILURES)
     names = {result["check_name"] for result in results}
     # these leave themselves out without pandas or SCIPY_ARRAY_API=1

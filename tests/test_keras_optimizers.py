@@ -53,6 +53,7 @@ def test_max_norm_with_an_optimizer_of_keras(keras):
     assert 0.69 < norms.max() < 0.7 + 1e-5
 
 
+@pytest.mark.slow
 def test_an_instance_is_copied_and_has_its_own_rate(keras):
     optimizer = keras.optimizers.SGD(0.5, momentum=0.9)
     config = optimizer.get_config()

@@ -252,6 +252,7 @@ def test_column_transformer(fitted):
     assert model[-1].vocabulary_ == fitted[-1].vocabulary_ is not None
 
 
+@pytest.mark.slow
 def test_permutation_test():
     score, permuted, p_value = permutation_test_score(
         pipeline(), TEXTS, LABELS, cv=FOLDS, n_permutations=9, random_state=0
@@ -335,6 +336,7 @@ def _threads_after_a_fit(pooling):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:A worker stopped while some jobs:UserWarning")
 def test_workers_share_the_cores(monkeypatch):
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):

@@ -80,6 +80,7 @@ def test_a_forked_child_trains_or_says_what_to_do():
     assert of_keras(exported) or "Functional" in exported
 
 
+@pytest.mark.slow
 @needs_fork
 def test_a_child_forked_while_a_thread_fits_answers():
     answers = said_by("""

@@ -32,7 +32,10 @@ from sklearn_textcnn.training.course import Course
     "parameters",
     [
         {"token_dropout": 0.2, "early_stopping": True},
-        {"pooling": "max+average", "conv_layers": 2, "hidden_units": (6,), "linear_ngrams": 0},
+        pytest.param(
+            {"pooling": "max+average", "conv_layers": 2, "hidden_units": (6,), "linear_ngrams": 0},
+            marks=pytest.mark.slow,
+        ),
         {"embedding_dim": None, "kernel_sizes": (3, 4, 5), "filters": 100},
         {"embedding_dim": 64, "kernel_sizes": (3, 4, 5), "filters": 100},
         {

@@ -123,6 +123,7 @@ QUIET = """
     """
 
 
+@pytest.mark.slow
 def test_nothing_is_printed():
     run = run_python(QUIET, "-W", "default")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
