@@ -169,7 +169,7 @@ class ByHand:
                 {"pooling": "average"},
             ],
         ),
-        every=5,
+        every=8,
     ),
 )
 def test_training_is_that_of_a_model_written_by_hand(keras, side, changes):
@@ -209,7 +209,7 @@ def test_training_is_that_of_a_model_written_by_hand(keras, side, changes):
             ("multichannel", "adamw"),
             ("one-hot", "adamw"),
         ],
-        every=2,
+        every=4,
     ),
 )
 def test_padding_row_stays_zero(engine, optimizer, side):

@@ -136,6 +136,7 @@ def test_callbacks_monitor_what_the_history_names(monitor, keras):
     assert len(model.history_[monitor]) == 3
 
 
+@pytest.mark.slow
 def test_what_a_callback_restores_is_kept(noisy_validation, keras):
     """It never stops the training, and at its end puts back the weights of the best epoch."""
     best = keras.callbacks.EarlyStopping(patience=50, restore_best_weights=True)
@@ -156,6 +157,7 @@ def test_what_a_callback_restores_is_kept(noisy_validation, keras):
 
 
 @keras_makes_arrays
+@pytest.mark.slow
 def test_the_learning_rate_is_reduced_on_a_plateau(keras):
     class Rates(keras.callbacks.Callback):
         rates = []

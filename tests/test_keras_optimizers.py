@@ -81,6 +81,7 @@ def descent(keras):
     return plain(optimizer=keras.optimizers.SGD(0.5))
 
 
+@pytest.mark.slow
 def test_scaled_losses_change_little(descent, keras):
     # half precision asks for both; in full precision they must cancel out
     wrapped = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.5))

@@ -62,7 +62,7 @@ def test_penalty_shrinks_the_kernels():
 
 
 @pytest.mark.parametrize("engine", ["numpy", "keras"])
-@pytest.mark.parametrize("hidden_units", [(), (6, 5)])
+@pytest.mark.parametrize("hidden_units", [pytest.param((), marks=pytest.mark.slow), (6, 5)])
 def test_norms_of_the_output_are_limited(hidden_units, engine):
     """Those of each class's weights in the output layer; hidden layers are free."""
 

@@ -69,7 +69,7 @@ def train_both(a, docs=None, validation=None, **settings):
             for optimizer in OPTIMIZERS
             for side, settings in [("trained", ALL), ("one-hot", {})]
         ],
-        every=3,
+        every=5,
     ),
 )
 def test_every_optimizer(optimizer, side, settings):
@@ -93,7 +93,7 @@ def test_every_optimizer(optimizer, side, settings):
             *itertools.product(["trained", "one-hot"], HEADS),
             *itertools.product(["static", "multichannel"], ["softmax", "uneven"]),
         ],
-        every=3,
+        every=5,
     ),
 )
 def test_every_architecture(side, head):

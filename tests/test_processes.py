@@ -146,7 +146,11 @@ def test_interrupts_give_blas_its_threads_back_and_change_no_answers(n_times):
 
 
 # 300 ids and long documents: products that are kept, those made anew, and blocks on threads.
-@pytest.mark.parametrize("parameters", [{}, {"linear_ngrams": 0}, {"conv_layers": 2}], ids=str)
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"linear_ngrams": 0}, pytest.param({"conv_layers": 2}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_first_predictions_of_threads_are_those_of_one(parameters):
     rng = np.random.default_rng(0)
     ids, y = rng.integers(2, 300, (60, 30)), np.arange(60) % 3

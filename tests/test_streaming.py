@@ -200,7 +200,7 @@ def test_a_stream_goes_on_from_a_file_that_is_mapped_into_memory(tmp_path):
     assert same_weights(joblib.load(tmp_path / "model.joblib"), model)
 
 
-@pytest.mark.parametrize("engine", ["numpy", "keras"])
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("keras", marks=pytest.mark.slow)])
 def test_copies_go_their_own_ways(engine):
     model = small(linear_ngrams=0, engine=engine, epochs=1).fit(IDS, CLASSES)
     expected, weights = model.decision_function(NEW_IDS), copy.deepcopy(model)
