@@ -70,7 +70,7 @@ def test_factors_are_those_of_a_logistic_regression():
     # a document that is one thing for the most part and another for a little
     X, y = np.tile(decisions[:, :, 0].T, (2, 1)), np.repeat([1, 0], 300)
     shares = (targets[:, 0] * 300 + 1) / 302
-    regression = LogisticRegression(C=1e10, fit_intercept=False, tol=1e-8)
+    regression = LogisticRegression(C=1e10, fit_intercept=False, tol=1e-8, solver="newton-cholesky")
     regression.fit(X, y, sample_weight=np.concatenate([shares, 1 - shares]))
     found = stacked(decisions, targets, np.ones(300), one_of)
     np.testing.assert_allclose(found, regression.coef_[0], rtol=5e-3)
