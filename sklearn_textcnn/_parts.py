@@ -1,5 +1,7 @@
 """Which documents tell what the network and the linear part beside it count for."""
 
+from itertools import compress
+
 import numpy as np
 
 from sklearn_textcnn._stacking import (
@@ -43,6 +45,8 @@ def divided(data, estimator, rng):
     documents = data.documents
     if data.validation is not None:
         return documents, data.validation, None
+    if documents.beside is not None:
+        contents = [row.tobytes() for row in documents.ids]
     if estimator.early_stopping:
         rows = rows_to_hold_out(documents, data.labels, estimator.validation_fraction, rng)
     elif documents.beside is None:
@@ -53,7 +57,6 @@ def divided(data, estimator, rng):
         cross_fits = n < FEWEST_TO_HOLD_OUT_OF and not estimator.callbacks
         n_held_out = min(max(n / 10, FEWEST_HELD_OUT), MOST_HELD_OUT)
         n_folds = N_FOLDS if cross_fits else max(round(n / n_held_out), LEAST_FOLDS)
-        contents = [row.tobytes() for row in documents.ids]
         folds = folds_of(contents, documents.targets, n_folds, rng)
         if cross_fits:
             return documents, None, folds
@@ -63,8 +66,8 @@ def divided(data, estimator, rng):
     train, held_out = documents.take(left), documents.take(rows)
     if held_out.beside is not None:
         # they are validated on, but cannot tell what the parts count for
-        seen = {row.tobytes() for row in train.ids}
-        is_seen = np.array([row.tobytes() in seen for row in held_out.ids], dtype=bool)
+        seen = set(compress(contents, left))
+        is_seen = np.array([contents[row] in seen for row in rows], dtype=bool)
         held_out.beside[is_seen | ~_is_judged(documents, left)[rows]] = np.nan
     return train, held_out, None
 
@@ -92,9 +95,7 @@ def logits_of_folds(architecture, start, documents, folds, options, rng):
 
 
 def factors_of(documents, network_logits, architecture):
-    """What the parts count for, by documents that neither has seen; None without a linear part."""
-    if documents is None or documents.beside is None:
-        return None
+    """What the parts count for, by documents that neither has seen."""
     judged = np.isfinite(network_logits).all(axis=1) & np.isfinite(documents.beside).all(axis=1)
     if not judged.any():
         return LINEAR_ALONE
