@@ -179,6 +179,7 @@ def test_tokens_are_those_of_count_vectorizer(params):
     assert [list(ours_analyze(document)) for document in documents] == expected
 
 
+@pytest.mark.filterwarnings("ignore:.*no spaces between words:UserWarning")
 def test_every_character_is_split_as_the_pattern_splits_it():
     # all white space is below the first bound
     codes = [*range(0x3100), *range(0x3100, sys.maxunicode, 97)]
