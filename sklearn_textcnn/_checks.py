@@ -1,5 +1,6 @@
 """What both classifiers of token ids accept, and what they say of the rest."""
 
+import re
 import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
@@ -20,14 +21,19 @@ from sklearn.utils.validation import (
 from sklearn_textcnn.token_ids import LARGEST_ID, TokenIds
 
 
-def check_ids(estimator, X, *, reset, name="X", remedy="put TextVectorizerTransformer in front"):
+def check_ids(
+    estimator, X, *, reset, space=None, name="X", remedy="put TextVectorizerTransformer in front"
+):
     """Ids as a plain int32 array of shape (n_samples, n_tokens).
+
+    Ids of the `id_space` that was seen in fit, `space`, may have any number of columns: rows are as
+    long as the longest document.
 
     Raises
     ------
     ValueError
-        For text, negative numbers, fractions, NaN, numbers beyond int32 and, unless `reset`,
-        another width than in fit.
+        For text, other columns beside ids, negative numbers, fractions, NaN, numbers beyond int32
+        and, unless `reset`, another width than in fit.
     TypeError
         For sparse input.
     """
@@ -47,7 +53,11 @@ def check_ids(estimator, X, *, reset, name="X", remedy="put TextVectorizerTransf
             f"{name} must hold equally many token ids in every row; got rows of different lengths. "
             f"Pad them with 0 on the right, or pass texts: {remedy}."
         )
-    X = validate_data(estimator, X, reset=reset, dtype="numeric", estimator=estimator)
+    _refuse_other_columns(X, name)
+    if space is not None and id_space(X) == space:
+        X = check_array(X, dtype="numeric", estimator=estimator, input_name=name)
+    else:
+        X = validate_data(estimator, X, reset=reset, dtype="numeric", estimator=estimator)
     if X.dtype.kind == "b":
         X = X.astype(np.int32)
     if X.min() < 0:
@@ -69,6 +79,27 @@ def check_ids(estimator, X, *, reset, name="X", remedy="put TextVectorizerTransf
             "Number the tokens consecutively, or hash them into fewer buckets."
         )
     return np.ascontiguousarray(X, dtype=np.int32)
+
+
+def _refuse_other_columns(X, name):
+    """Raise a ValueError for a frame whose columns are not the places of tokens alone."""
+    columns = [column for column in getattr(X, "columns", ()) if isinstance(column, str)]
+    are_places = [re.search(r"(^|__)token_\d+$", column) is not None for column in columns]
+    if any(are_places) and not all(are_places):
+        raise ValueError(
+            f"{name} holds the column {columns[are_places.index(False)]!r} beside token ids: its "
+            "numbers would be read as tokens. Give the text and the other columns a classifier "
+            "each and combine those with a StackingClassifier; the user guide shows how ('Text "
+            "beside other columns')."
+        )
+    words = [column for column in columns if not any(map(str.isdigit, column))]
+    if 2 * len(words) > len(columns) > 1:
+        raise ValueError(
+            f"{name} must hold token ids, but its columns have names like {words[0]!r} and "
+            f"{words[1]!r}, as counts of words have, or features of other kinds. Put "
+            "TextVectorizerTransformer in the place of the vectorizer that counted them. (If they "
+            f"are ids, pass {name}.to_numpy().)"
+        )
 
 
 def holds_text(X):

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from numbers import Integral
 
 import numpy as np
@@ -173,7 +173,8 @@ def _splitter(analyzer):
 
 
 def _given_tokens(document):
-    if isinstance(document, str | bytes) or not isinstance(document, Iterable):
+    no_list = isinstance(document, str | bytes | Mapping | Set)
+    if no_list or not isinstance(document, Iterable):
         raise ValueError(
             "documents must be lists of tokens where analyzer is None, got "
             f"{type(document).__name__}. For text, pass the vectorizer as analyzer."
@@ -186,6 +187,13 @@ def _checked_documents(documents):
         raise ValueError(
             f"documents must be an iterable of documents, got {type(documents).__name__}. Put a "
             "single document into a list."
+        )
+    if isinstance(documents, Mapping | Set):
+        # one would be read by its keys, the other is none of several documents, or in any order
+        remedy = "list(documents.values())" if isinstance(documents, Mapping) else "a list"
+        raise ValueError(
+            f"documents must be an iterable of documents, got {type(documents).__name__}. Pass "
+            f"{remedy}, or [documents] if it is one document for the analyzer."
         )
     shape = getattr(documents, "shape", None)
     if shape is None or len(shape) == 1:

@@ -14,7 +14,8 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from sklearn_textcnn._ngrams import inverse_document_frequencies, tf_idf
-from sklearn_textcnn._stacking import cross_entropy, folds_of, known_in_other_folds
+from sklearn_textcnn._stacking import folds_of, known_in_other_folds
+from sklearn_textcnn.network.losses import cross_entropy
 
 N_FOLDS = 3
 # With 0.01 machines take up to twice the time, and their accuracy is the same.

@@ -82,7 +82,7 @@ def ngrams_of(ids, longest):
     order, blocks = _blocks(ids)
     pairs = _common_pairs(ids, blocks, n_ids) if longest > 1 else np.zeros(0, dtype=np.int64)
     n_rows = n_ids + len(pairs)
-    counts = [_counts(_features(ids[block], pairs, n_ids), n_rows) for block in blocks]
+    counts = [_counts(feature_numbers(ids[block], pairs, n_ids), n_rows) for block in blocks]
     counts = vstack(counts, format="csr")[np.argsort(order)]
     in_documents = np.bincount(counts.indices, minlength=n_rows)
     # machines need a feature: without any it is the row of padding, which no document holds
@@ -132,7 +132,7 @@ def linear_logits(tables, ids):
 
     def work(block):
         part = ids[block, : lengths[block[-1]]]
-        features, counts, ends = _distinct(_features(part, pairs, len(rows) - len(pairs)))
+        features, counts, ends = _distinct(feature_numbers(part, pairs, len(rows) - len(pairs)))
         frequencies = (1 + np.log(counts)).astype(np.float32)[:, None]
         found = rows.take(features, axis=0)
         found[:, :-1] *= frequencies
@@ -183,7 +183,7 @@ def _common_pairs(ids, blocks, n_ids):
     return np.sort(pairs[np.argsort(-totals, kind="stable")[:MOST_PAIRS]])
 
 
-def _features(ids, pairs, n_ids):
+def feature_numbers(ids, pairs, n_ids):
     """Numbers of the features in each document, (n, 2 * T - 1): rows of the table, 0 for none."""
     tokens = np.where((ids >= FIRST_TOKEN) & (ids < n_ids), ids, 0)
     if not len(pairs):

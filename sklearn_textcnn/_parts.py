@@ -4,12 +4,7 @@ from itertools import compress
 
 import numpy as np
 
-from sklearn_textcnn._stacking import (
-    LINEAR_ALONE,
-    folds_of,
-    known_in_other_folds,
-    part_factors,
-)
+from sklearn_textcnn._stacking import folds_of, known_in_other_folds
 from sklearn_textcnn._validation import rows_to_hold_out
 from sklearn_textcnn.network.forward import Forward
 from sklearn_textcnn.training.fit import train
@@ -92,16 +87,6 @@ def logits_of_folds(architecture, start, documents, folds, options, rng):
             network = Forward(architecture, result.weights, known)
             logits[rows] = network.logits(documents.ids[rows])
     return logits
-
-
-def factors_of(documents, network_logits, architecture):
-    """What the parts count for, by documents that neither has seen."""
-    judged = np.isfinite(network_logits).all(axis=1) & np.isfinite(documents.beside).all(axis=1)
-    if not judged.any():
-        return LINEAR_ALONE
-    some = documents.take(judged)
-    arrays = some.beside, network_logits[judged], some.targets, some.weights
-    return part_factors(*arrays, architecture.output == "softmax")
 
 
 def _is_judged(documents, folds):

@@ -7,7 +7,8 @@ cross-entropy.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
+
+from sklearn_textcnn.network.losses import cross_entropy
 
 # How firmly the parts keep to what is expected of them, as if by this many documents; see
 # `part_factors`. With 20, networks without word vectors made the cross-entropy 1 per cent higher on
@@ -51,7 +52,7 @@ def part_factors(linear_logits, network_logits, targets, weights, one_of):
     Parameters
     ----------
     linear_logits, network_logits : ndarray of shape (n_samples, n_outputs)
-        For documents that were not trained on.
+        For documents that were not trained on. Those that are not `judged` are left out.
     targets, weights, one_of
         As in `stacked`.
 
@@ -59,8 +60,11 @@ def part_factors(linear_logits, network_logits, targets, weights, one_of):
     -------
     PartFactors
     """
-    if not len(targets):
+    some = judged(linear_logits, network_logits)
+    if not some.any():
         return LINEAR_ALONE
+    arrays = linear_logits, network_logits, targets, weights
+    linear_logits, network_logits, targets, weights = (array[some] for array in arrays)
     (scale,) = stacked(network_logits[None], targets, weights, one_of)
     parts = np.stack([linear_logits, scale * network_logits])
     linear, network = stacked(parts, targets, weights, one_of, (1.0, 0.0), PRIOR_STRENGTH)
@@ -71,6 +75,11 @@ def part_factors(linear_logits, network_logits, targets, weights, one_of):
     )
     is_worth_it = network >= LEAST_NETWORK and gains.mean() > gains.std() / np.sqrt(len(gains))
     return factors if is_worth_it else LINEAR_ALONE
+
+
+def judged(linear_logits, network_logits):
+    """Which documents can be judged: those that both parts have finite logits for."""
+    return np.isfinite(linear_logits).all(axis=1) & np.isfinite(network_logits).all(axis=1)
 
 
 def stacked(decisions, targets, weights, one_of, expected=None, strength=0.0):
@@ -156,14 +165,3 @@ def known_in_other_folds(targets, folds):
             missing = ~(targets[~inside] == value).any(axis=0)
             known[inside] &= ~(targets[inside] == value)[:, missing].any(axis=1)
     return known
-
-
-def cross_entropy(logits, targets, one_of):
-    """Cross-entropy of each document, summed over independent outputs, and its slopes."""
-    if one_of:
-        highest = logits.max(axis=1, keepdims=True)
-        shares = np.exp(logits - highest)
-        sums = shares.sum(axis=1, keepdims=True)
-        losses = (np.log(sums) + highest)[:, 0] - (logits * targets).sum(axis=1)
-        return losses, shares / sums - targets
-    return (np.logaddexp(0, logits) - logits * targets).sum(axis=1), expit(logits) - targets

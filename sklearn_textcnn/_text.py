@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Mapping, Set
+from decimal import Decimal
 from functools import partial
 from itertools import islice
 from numbers import Number
@@ -15,12 +16,20 @@ from sklearn.feature_extraction.text import (
 )
 from sklearn.utils._param_validation import InvalidParameterError
 
-TOKEN_PATTERN = r"(?u)\w+|[^\w\s]"
+from sklearn_textcnn._token_pattern import TOKEN_PATTERN
 
 # Patterns that see no further than the next white space. Text is split there first, and a regular
 # expression runs once for each distinct piece instead of over the whole corpus.
 PATTERNS_WITHIN_WHITE_SPACE = frozenset(
-    (TOKEN_PATTERN, r"(?u)\b\w\w+\b", r"(?u)\b\w+\b", r"(?u)\w+", r"\w+", r"\S+")
+    (
+        TOKEN_PATTERN,
+        r"(?u)\w+|[^\w\s]",
+        r"(?u)\b\w\w+\b",
+        r"(?u)\b\w+\b",
+        r"(?u)\w+",
+        r"\w+",
+        r"\S+",
+    )
 )
 
 
@@ -128,6 +137,8 @@ def checked_object(document, row):
 def _is_missing(value):
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
+    if isinstance(value, Decimal):  # a signaling NaN cannot be compared
+        return value.is_nan()
     return isinstance(value, Number) and bool(value != value)
 
 
@@ -138,12 +149,13 @@ def describe(value):
 
 
 def splitter(estimator, max_length=None):
-    """Two functions: document -> pieces, and piece -> tokens; None if pieces are tokens.
+    """Two functions: document -> pieces, and piece -> tokens (None: pieces are tokens).
 
-    Pieces beyond `max_length` are left out where each is known to hold a token.
+    Pieces beyond `max_length` are left out where each is known to hold a token: whether that is so
+    comes third.
     """
     if callable(estimator.analyzer):
-        return estimator.analyzer, None
+        return estimator.analyzer, None, False
     analyze = word_or_char_analyzer(estimator)
     if (
         estimator.analyzer == "word"
@@ -151,13 +163,12 @@ def splitter(estimator, max_length=None):
         and estimator.token_pattern in PATTERNS_WITHIN_WHITE_SPACE
     ):
         if analyze.stop_words is not None:
-            return partial(_pieces, analyze.preprocess), analyze.tokens
-        split = partial(_pieces, analyze.preprocess)
+            return partial(_pieces, analyze.preprocess), analyze.tokens, False
         if max_length is not None and estimator.token_pattern == TOKEN_PATTERN:
             cut = _first_pieces if estimator.keep == "head" else _last_pieces
-            split = partial(cut, analyze.preprocess, max_length)
-        return split, analyze.tokenize
-    return analyze, None
+            return partial(cut, analyze.preprocess, max_length), analyze.tokenize, True
+        return partial(_pieces, analyze.preprocess), analyze.tokenize, False
+    return analyze, None, False
 
 
 def _pieces(preprocess, document):
@@ -178,6 +189,8 @@ def word_or_char_analyzer(estimator):
         return partial(_characters, preprocess)
     if estimator.analyzer == "char_wb":
         return partial(_characters_of_words, preprocess)
+    if estimator.tokenizer is None and estimator.token_pattern == TOKEN_PATTERN:
+        preprocess = partial(_without_invisible, preprocess)
     return _WordAnalyzer(preprocess, _tokenizer(estimator), _stop_words(estimator))
 
 
@@ -202,6 +215,15 @@ def analyze(split, document):
     return list(split(checked_text(document)))
 
 
+def _without_invisible(preprocess, document):
+    """Text without soft hyphens, word joiners and byte order marks; with zero-width spaces seen."""
+    text = preprocess(document)
+    if text.isascii():
+        return text
+    text = text.replace("\u00ad", "").replace("\u2060", "").replace("\ufeff", "")
+    return text.replace("\u200b", " ")
+
+
 def _characters(preprocess, document):
     return re.sub(r"\s\s+", " ", preprocess(document))
 
@@ -213,13 +235,25 @@ def _characters_of_words(preprocess, document):
 
 def _preprocessor(estimator):
     if estimator.preprocessor is not None:
-        return estimator.preprocessor
+        return partial(_checked_result, "preprocessor", estimator.preprocessor)
     strip = {"ascii": strip_accents_ascii, "unicode": strip_accents_unicode}.get(
         estimator.strip_accents, estimator.strip_accents
     )
+    if callable(estimator.strip_accents):
+        strip = partial(_checked_result, "strip_accents", strip)
     if strip is None:
         return str.lower if estimator.lowercase else str
     return partial(_lower_and_strip, strip) if estimator.lowercase else strip
+
+
+def _checked_result(name, function, document):
+    text = function(document)
+    if not isinstance(text, str):
+        raise ValueError(
+            f"{name} must return a string for each document, got {describe(text)} for "
+            f"{document[:40]!r}."
+        )
+    return text
 
 
 def _lower_and_strip(strip, document):
@@ -235,10 +269,15 @@ def _tokenizer(estimator):
         )
     try:
         pattern = re.compile(estimator.token_pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise InvalidParameterError(
             f"token_pattern must be a regular expression, got {estimator.token_pattern!r}: {error}."
         ) from error
+    if pattern.search("") is not None:
+        raise InvalidParameterError(
+            f"token_pattern must not match the empty string, got {estimator.token_pattern!r}: "
+            "every place between two letters would be a token. Write + in place of *."
+        )
     if pattern.groups > 1:
         raise InvalidParameterError(
             f"token_pattern must have one capturing group at most, got {pattern.groups} in "

@@ -90,7 +90,8 @@ def check_batch(estimator, X, y, sample_weight, classes, going_on):
 def _check_documents(estimator, X, y, weights, classes, multilabel, going_on):
     if going_on:
         refuse_other_vocabulary(X, estimator._id_space, "X")
-    ids = check_ids(estimator, X, reset=not going_on)
+    space = estimator._id_space if going_on else None
+    ids = check_ids(estimator, X, reset=not going_on, space=space)
     n_ids = max(int(ids.max()) + 1, 2, getattr(X, "n_ids", None) or 0)
     arrays, given = (ids, targets_of(y, classes, multilabel), weights), (X, y, weights)
     if not weights.all():
@@ -151,7 +152,7 @@ def _check_validation_data(estimator, X_val, y_val, classes, multilabel, space):
     remedy = "in a Pipeline with metadata routing, transform_input=['X_val'] does it"
     refuse_other_vocabulary(X_val, space, "X_val")
     try:
-        ids = check_ids(estimator, X_val, reset=False, name="X_val", remedy=remedy)
+        ids = check_ids(estimator, X_val, reset=False, space=space, name="X_val", remedy=remedy)
     except ValueError as error:
         # scikit-learn calls whatever it checks "X"
         raise ValueError(str(error) if "X_val" in str(error) else f"X_val: {error}") from error

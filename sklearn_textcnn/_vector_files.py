@@ -25,7 +25,24 @@ _LONGEST_TOKEN = 1 << 16  # bytes; a longer one means that the file is something
 _LONGEST_LINE = 1 << 24  # bytes
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d+)[ \t]+(\d+)\s*")
-_FASTTEXT_MODEL = b"\xba\x16\x4f\x2f"
+_UNPACK = "Unpack it, and pass the file of vectors that is in it."
+# how a file begins that holds something else -> what it is, and what to do
+_OTHER_CONTENT = {
+    rb"\xba\x16\x4f\x2f": ("a fastText model", "Pass the .vec file written beside it."),
+    rb".{257}ustar": ("a tar archive", _UNPACK),
+    rb"\x1f\x8b|BZh[1-9]1AY&SY|\xfd7zXZ\x00|PK\x03\x04": ("compressed twice", _UNPACK),
+    rb"7z\xbc\xaf\x27\x1c": ("a 7z archive", _UNPACK),
+    rb"Rar!\x1a\x07": ("a RAR archive", _UNPACK),
+    rb"\x28\xb5\x2f\xfd": ("compressed with Zstandard", "Decompress it first."),
+    rb"\x93NUMPY": (
+        "an array of NumPy",
+        "Pass WordVectors(numpy.load(path), tokens=...), with a token for each row.",
+    ),
+    rb"\x80[\x02-\x05]": (
+        "a pickle, as gensim's save() writes it",
+        "Load it with gensim, and pass the KeyedVectors (of a model, model.wv).",
+    ),
+}
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 # known name -> Python package, its files of vectors and tokens, and the extra that installs it
@@ -258,11 +275,9 @@ def _reader(stream, name, tick):
     stream.seek(0)
     if not start.strip():
         raise ValueError(f"{name}, line 1: at least one vector is needed, the file is empty.")
-    if start.startswith(_FASTTEXT_MODEL):
-        raise ValueError(
-            f"{name} is a fastText model, which is not readable here. Pass the .vec file that "
-            "fastText writes beside it."
-        )
+    for beginning, (what, remedy) in _OTHER_CONTENT.items():
+        if re.match(beginning, start, re.DOTALL):
+            raise ValueError(f"{name} is {what}, which is not readable here. {remedy}")
     line, _, rest = start.partition(b"\n")
     header = _HEADER.fullmatch(line)
     if header is None:
@@ -308,7 +323,7 @@ class _TextReader:
             if line:
                 end = line.find(b" ")
                 token, fields = line[:end], line[end + 1 :]
-                if end < 0 or fields.count(b" ") != n_spaces:
+                if end <= 0 or fields.count(b" ") != n_spaces:
                     token, fields = self._split(line)
                 n_vectors += 1
                 yield token, fields
@@ -343,10 +358,13 @@ class _TextReader:
         return line
 
     def _guess_n_components(self, line):
-        """The numbers at the end of the first line; its first field is always the token's."""
+        """The numbers at the end of the first line; its first field is always the token's.
+
+        White space in front of it may be the token itself.
+        """
         words = line.split()
-        n_numbers = 0
-        while n_numbers < len(words) - 1 and _is_number(words[-1 - n_numbers]):
+        n_numbers, most = 0, len(words) - (not line[:1].isspace())
+        while n_numbers < most and _is_number(words[-1 - n_numbers]):
             n_numbers += 1
         if not n_numbers:
             raise ValueError(
@@ -360,6 +378,9 @@ class _TextReader:
         """Split a line that is not one token and n_components numbers with single spaces."""
         words = line.split()
         n_extra = len(words) - 1 - self.n_components
+        if n_extra == -1 and line[:1].isspace() and all(map(_is_number, words)):
+            numbers = line.lstrip()
+            return line[: -len(numbers) - 1], numbers  # white space is the token, then a separator
         # Some tokens of GloVe 840B hold spaces (". . ."). More words than expected in front of the
         # numbers are such a token, unless they are numbers too.
         if n_extra < 0 or (n_extra > 0 and all(map(_is_number, words[1 : 1 + n_extra]))):
@@ -388,7 +409,7 @@ class _BinaryReader:
         data, start = b"", 0
         while self.number < self._count:
             self.number += 1
-            space = data.find(b" ", start)
+            space = self._find_space(data, start)
             while space < 0 or len(data) < space + 1 + size:
                 chunk = self._stream.read(max(_CHUNK, size))
                 if space < 0 and len(data) - start > _LONGEST_TOKEN:
@@ -397,7 +418,7 @@ class _BinaryReader:
                     self._refuse("the file ends before")
                 self._tick()
                 data, start = data[start:] + chunk, 0
-                space = data.find(b" ")
+                space = self._find_space(data, start)
             end = space + 1 + size
             # word2vec ends every vector with a newline, gensim does not
             yield data[start:space].lstrip(b"\n"), data[space + 1 : end]
@@ -405,6 +426,14 @@ class _BinaryReader:
         if (data[start:] + self._stream.read(_CHUNK)).strip():
             self.number += 1
             self._refuse("the file goes on")
+
+    @staticmethod
+    def _find_space(data, start):
+        """The place of the space behind a token, which may be a space itself."""
+        space = data.find(b" ", start)
+        # a newline, of the vector before, may stand in front of the token
+        is_empty = 0 <= space <= start + 1 and not data[start:space].strip(b"\n")
+        return space + (is_empty and data[space + 1 : space + 2] == b" ")
 
     def parse(self, fields, values):
         """Append the numbers of the current vector to the array `values`."""

@@ -14,9 +14,10 @@ from sklearn.utils import _param_validation
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_textcnn._answers import LogitClassifier
-from sklearn_textcnn._checks import random_generator, unchanged_on_failure
-from sklearn_textcnn._parts import divided, factors_of, logits_of_folds
+from sklearn_textcnn._answers import LogitClassifier, Refit
+from sklearn_textcnn._checks import random_generator
+from sklearn_textcnn._parts import divided, logits_of_folds
+from sklearn_textcnn._saving import Saved
 from sklearn_textcnn._stacking import LINEAR_ALONE, PartFactors
 from sklearn_textcnn._validation import (
     architecture_of,
@@ -35,6 +36,7 @@ from sklearn_textcnn.network.architecture import (
     with_unknown_rows,
 )
 from sklearn_textcnn.network.forward import Forward
+from sklearn_textcnn.training.course import factors_of
 from sklearn_textcnn.training.fit import Options, train
 from sklearn_textcnn.training.quiet_import import import_with_keras
 from sklearn_textcnn.word_vectors import rows_for_ids
@@ -58,9 +60,14 @@ _TRAINING_OPTIONS = (
     "engine optimizer learning_rate batch_size epochs dropout token_dropout average max_norm l2 "
     "label_smoothing early_stopping patience callbacks verbose"
 ).split()
+# What a fitted classifier needs to answer.
+_FITTED = (
+    "_architecture _weights _known _factors _multilabel _id_space classes_ linear_ part_weights_ "
+    "vocabulary_"
+).split()
 
 
-class TextCNNClassifier(LogitClassifier, BaseEstimator):
+class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
     """Convolutional network for text, with a linear model of words and word pairs beside it.
 
     How much each of the two counts is learned from documents that neither has seen (`part_weights_`
@@ -383,11 +390,12 @@ class TextCNNClassifier(LogitClassifier, BaseEstimator):
         RuntimeError
             If it has to in a process that was forked from one where TensorFlow was running.
         """
-        with unchanged_on_failure(self) as undo:
-            going_on = self.warm_start and hasattr(self, "_weights")
-            data = check_training_data(self, X, y, sample_weight, X_val, y_val, going_on)
-            self._train(data, undo if going_on else None)
-            return self
+        with Refit(self) as (other, undo):
+            going_on = other.warm_start and hasattr(other, "_weights")
+            data = check_training_data(other, X, y, sample_weight, X_val, y_val, going_on)
+            other._train(data, self, undo if going_on else None)
+            self.__dict__ = vars(other)
+        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -425,11 +433,14 @@ class TextCNNClassifier(LogitClassifier, BaseEstimator):
         state of the optimizer stays in memory but is not pickled.
         """
         self._refuse_partial_fit()
-        with unchanged_on_failure(self) as undo:
-            going_on = hasattr(self, "_weights")
-            data = check_batch(self, X, y, sample_weight, classes, going_on)
-            self._train(data, undo if going_on else None, partial=True)
-            return self
+        with Refit(self) as (other, undo):
+            # products that a prediction has made meanwhile are of rows that are put back
+            undo.append(partial(_forwards.pop, self, None))
+            going_on = hasattr(other, "_weights")
+            data = check_batch(other, X, y, sample_weight, classes, going_on)
+            other._train(data, self, undo if going_on else None, partial=True)
+            self.__dict__ = vars(other)
+        return self
 
     def to_keras(self):
         """Build a Keras model with the fitted weights, of Keras' own layers only.
@@ -442,21 +453,23 @@ class TextCNNClassifier(LogitClassifier, BaseEstimator):
             ``classes_[1]``), a softmax for more, a sigmoid per label at multi-label. It saves,
             loads and exports without this package, and can be compiled and trained further.
         """
-        check_is_fitted(self)
+        now = self._now()
+        check_is_fitted(now)
         keras_engine = import_with_keras("sklearn_textcnn.training.keras_engine")
         beside = {}
-        if self.linear_ is not None:
-            linear, network, scale = self._factors
-            beside = {"linear": self.linear_._tables, "factors": (linear, network * scale)}
+        if now.linear_ is not None:
+            linear, network, scale = now._factors
+            beside = {"linear": now.linear_._tables, "factors": (linear, network * scale)}
         network = keras_engine.KerasNetwork(
-            Architecture(**self._architecture),
-            len(self._known),
-            dropout=self.dropout,
-            l2=self.l2,
-            max_norm=self.max_norm,
+            Architecture(**now._architecture),
+            len(now._known),
+            dropout=now.dropout,
+            l2=now.l2,
+            max_norm=now.max_norm,
             **beside,
         )
-        network.write(with_unknown_rows(self._weights, self._known))
+        network.write(with_unknown_rows(now._weights, now._known))
+        network.model(np.zeros((1, 1), dtype=np.int32))  # Keras exports what has been called
         return network.model
 
     def _refuse_partial_fit(self):
@@ -470,10 +483,11 @@ class TextCNNClassifier(LogitClassifier, BaseEstimator):
                     "sample_weight and watch a score between calls."
                 )
 
-    def _train(self, data, undo, partial=False):
+    def _train(self, data, owner, undo, partial=False):
         """Train from scratch or from the weights at hand, and store what comes of it.
 
-        `undo` gets what puts everything back that training changes in place; None: from scratch.
+        This is the new state of `owner`, whose optimizer goes on. `undo` gets what puts everything
+        back that training changes in place; None: from scratch.
         """
         going_on = undo is not None
         rng = self._random_stream(going_on)
@@ -492,7 +506,7 @@ class TextCNNClassifier(LogitClassifier, BaseEstimator):
             if factors == LINEAR_ALONE:
                 options = replace(options, epochs=-(-options.epochs // 2))
         weights, known = start(documents.ids)
-        optimizer, engine = _engines.get(self, (None, None))
+        optimizer, engine = _engines.get(owner, (None, None))
         earlier = engine if going_on and optimizer == self.optimizer else None
         arguments = documents, validation, options, rng, earlier, undo
         result = train(architecture, weights, known, *arguments)
@@ -517,9 +531,9 @@ class TextCNNClassifier(LogitClassifier, BaseEstimator):
             best_epoch_=result.best_epoch,
         )
         if partial or self.warm_start:
-            _engines[self] = self.optimizer, result.engine
+            _engines[owner] = self.optimizer, result.engine
         else:
-            _engines.pop(self, None)
+            _engines.pop(owner, None)
 
     def _random_stream(self, going_on):
         """The generator behind every random number of a fit."""
@@ -603,23 +617,24 @@ class TextCNNClassifier(LogitClassifier, BaseEstimator):
             )
         return rows_for_ids(self.word_vectors, vocabulary, n_ids, verbose=self.verbose)
 
-    def _decisions(self, ids):
-        """Logits of plain ids, (n, n_outputs)."""
-        if self.linear_ is None:
-            return self._forward().logits(ids)
-        linear, factors = self.linear_._decisions(ids), PartFactors(*self._factors)
+    def _decisions(self, ids, now):
+        """Logits of plain ids, (n, n_outputs), by this classifier as it was: `now`."""
+        if now.linear_ is None:
+            return self._forward(now).logits(ids)
+        linear, factors = now.linear_._decisions(ids), PartFactors(*now._factors)
         if factors == LINEAR_ALONE:
             return linear
-        return factors.sum(linear, self._forward().logits(ids))
+        return factors.sum(linear, self._forward(now).logits(ids))
 
-    def _forward(self):
+    def _forward(self, now=None):
+        now = now or self._now()
         entry = _forwards.get(self)
-        if entry is None or entry.weights is not self._weights:
+        if entry is None or entry.weights is not now._weights:
             with _forwards_lock:
                 entry = _forwards.get(self)
-                if entry is None or entry.weights is not self._weights:
-                    architecture = Architecture(**self._architecture)
-                    entry = Forward(architecture, self._weights, self._known)
+                if entry is None or entry.weights is not now._weights:
+                    architecture = Architecture(**now._architecture)
+                    entry = Forward(architecture, now._weights, now._known)
                     _forwards[self] = entry
         return entry
 
@@ -637,11 +652,28 @@ class TextCNNClassifier(LogitClassifier, BaseEstimator):
         vars(shown).update(vars(self), word_vectors=_Summary(self.word_vectors))
         return shown
 
+    def _needed(self, state):
+        return _FITTED if "_weights" in state else ()
+
+    def _migrated(self, state):
+        if "_linear" not in state:
+            return state
+        # from before the linear part was a classifier of its own, and its share was learned
+        tables, share = state.pop("_linear"), state.pop("_network_share")
+        state |= {"linear_": None, "_factors": None, "part_weights_": {"network": 1.0}}
+        if tables is not None:
+            factors = PartFactors(1.0, float(share), 1.0)
+            state["linear_"] = linear = NgramLinearClassifier(ngrams=state["linear_ngrams"])
+            shared = "_multilabel", "_id_space", "classes_", "vocabulary_", "n_features_in_"
+            vars(linear).update({name: state[name] for name in shared}, _tables=tables)
+            state |= {"_factors": tuple(factors), "part_weights_": factors.by_part()}
+        return state
+
     def __copy__(self):
         copied = type(self).__new__(type(self))
         vars(copied).update(vars(self))
-        if hasattr(self, "_weights"):  # partial_fit trains the tables in place
-            copied._weights = map_arrays(np.copy, self._weights)
+        if hasattr(copied, "_weights"):  # partial_fit trains the tables in place
+            copied._weights = map_arrays(np.copy, copied._weights)
         return copied
 
 

@@ -9,7 +9,7 @@ from sklearn.utils import _param_validation
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_textcnn._answers import LogitClassifier
+from sklearn_textcnn._answers import LogitClassifier, Refit
 from sklearn_textcnn._checks import (
     check_answers,
     check_ids,
@@ -18,13 +18,13 @@ from sklearn_textcnn._checks import (
     random_generator,
     refuse_one_class,
     targets_of,
-    unchanged_on_failure,
 )
 from sklearn_textcnn._machines import MACHINES, N_FOLDS, fit_machines
 from sklearn_textcnn._ngrams import FIRST_TOKEN, linear_logits, ngrams_of
+from sklearn_textcnn._saving import Saved
 
 
-class NgramLinearClassifier(LogitClassifier, BaseEstimator):
+class NgramLinearClassifier(Saved, LogitClassifier, BaseEstimator):
     """Linear classifier of tokens and pairs of neighbouring tokens.
 
     Three machines on TF-IDF, added up: a support vector machine, naive Bayes, and a support vector
@@ -158,29 +158,10 @@ class NgramLinearClassifier(LogitClassifier, BaseEstimator):
             If ids, labels or weights cannot be used; the message says why. An earlier fit stays as
             it was.
         """
-        with unchanged_on_failure(self):
-            y, multilabel = check_answers(self, X, y)
-            classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
-            weights = check_weights(sample_weight, self.class_weight, y, classes)
-            if not multilabel:
-                refuse_one_class(y[weights > 0])
-            ids = check_ids(self, X, reset=True)
-            targets = targets_of(y, classes, multilabel)
-            self.classes_ = classes
-            self.vocabulary_ = getattr(X, "vocabulary", None)
-            self._id_space = id_space(X)
-            counts = weights > 0
-            self._fit(
-                ids[counts],
-                targets[counts],
-                weights[counts],
-                multilabel,
-                random_generator(self.random_state),
-            )
-            if self.store_cv_decisions and not counts.all():
-                of_those, self.cv_decisions_ = self.cv_decisions_, np.full(targets.shape, np.nan)
-                self.cv_decisions_[counts] = of_those
-            return self
+        with Refit(self) as (other, _):
+            other._fit(X, y, sample_weight)
+            self.__dict__ = vars(other)
+        return self
 
     def get_feature_names_out(self, input_features=None):
         """Names of the features, in the order of `coef_`.
@@ -197,11 +178,12 @@ class NgramLinearClassifier(LogitClassifier, BaseEstimator):
             written "#17".
         """
         check_is_fitted(self)
-        pairs = self._tables["pairs"]
-        n_ids = len(self._tables["rows"]) - len(pairs)
-        tokens = self._features()
+        now = self._now()
+        pairs = now._tables["pairs"]
+        n_ids = len(now._tables["rows"]) - len(pairs)
+        tokens = _features(now._tables["rows"])
         tokens = tokens[tokens < n_ids]
-        names = {token: self._name(token) for token in tokens.tolist()}
+        names = {token: now._name(token) for token in tokens.tolist()}
         both = zip((pairs // n_ids).tolist(), (pairs % n_ids).tolist(), strict=True)
         named = [*names.values(), *(f"{names[left]} {names[right]}" for left, right in both)]
         return np.array(named, dtype=object)
@@ -209,7 +191,8 @@ class NgramLinearClassifier(LogitClassifier, BaseEstimator):
     @property
     def coef_(self):
         """Weight of each feature for each output."""
-        return self._tables["rows"][self._features(), :-1].T
+        rows = self._tables["rows"]
+        return rows[_features(rows), :-1].T
 
     @property
     def intercept_(self):
@@ -219,9 +202,29 @@ class NgramLinearClassifier(LogitClassifier, BaseEstimator):
     @property
     def idf_(self):
         """Inverse document frequency of each feature."""
-        return np.sqrt(self._tables["rows"][self._features(), -1])
+        rows = self._tables["rows"]
+        return np.sqrt(rows[_features(rows), -1])
 
-    def _fit(self, ids, targets, weights, multilabel, rng):
+    def _fit(self, X, y, sample_weight):
+        """Check documents and fit to them, in place."""
+        y, multilabel = check_answers(self, X, y)
+        classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
+        weights = check_weights(sample_weight, self.class_weight, y, classes)
+        counts = weights > 0
+        if not multilabel:
+            refuse_one_class(y[counts])
+        ids = check_ids(self, X, reset=True)
+        targets = targets_of(y, classes, multilabel)
+        self.classes_ = classes
+        self.vocabulary_ = getattr(X, "vocabulary", None)
+        self._id_space = id_space(X)
+        rng = random_generator(self.random_state)
+        self._fit_checked(ids[counts], targets[counts], weights[counts], multilabel, rng)
+        if self.store_cv_decisions and not counts.all():
+            of_those, self.cv_decisions_ = self.cv_decisions_, np.full(targets.shape, np.nan)
+            self.cv_decisions_[counts] = of_those
+
+    def _fit_checked(self, ids, targets, weights, multilabel, rng):
         """Fit to checked documents of weights above zero: see `targets_of`.
 
         There may be outputs that no target is 1 of.
@@ -246,16 +249,21 @@ class NgramLinearClassifier(LogitClassifier, BaseEstimator):
         if self.store_cv_decisions:
             self.cv_decisions_ = held_out
 
-    def _decisions(self, ids):
-        """Logits of plain ids, (n, n_outputs)."""
-        return linear_logits(self._tables, ids)
+    def _decisions(self, ids, now=None):
+        """Logits of plain ids, (n, n_outputs), by this classifier as it is, or as it was: `now`."""
+        return linear_logits((now or self)._tables, ids)
 
-    def _features(self):
-        """Rows of the features in the tables."""
-        return np.flatnonzero(self._tables["rows"][:, -1])
+    def _needed(self, state):
+        attributes = "_tables", "_multilabel", "_id_space", "classes_", "vocabulary_"
+        return attributes if "classes_" in state else ()
 
     def _name(self, token):
         return f"#{token}" if self.vocabulary_ is None else self.vocabulary_[token - FIRST_TOKEN]
+
+
+def _features(rows):
+    """Which rows of the table are those of features."""
+    return np.flatnonzero(rows[:, -1])
 
 
 @contextmanager

@@ -22,7 +22,8 @@ class _IdSpace:
         self._digest = digest
 
     def __reduce__(self):
-        return _IdSpace, (self.vocabulary, self.n_ids, self._digest)
+        # always with the digest, so that equal ids have equal pickles
+        return _IdSpace, (self.vocabulary, self.n_ids, self.digest)
 
     @property
     def digest(self):
@@ -54,9 +55,9 @@ class TokenIds(np.ndarray):
 
     Id 0 is padding, 1 the unknown token, 2 and above are tokens. Rows, columns, copies and pickles
     keep the vocabulary; so does joining arrays of one vocabulary with :func:`numpy.concatenate`,
-    :func:`numpy.hstack`, :func:`numpy.vstack` and their kin. Whatever is no longer ids
-    (arithmetic, comparisons, reductions, positions, other types) is a plain array or scalar, and
-    so is the result of joining ids with a plain array.
+    :func:`numpy.hstack`, :func:`numpy.vstack` and their kin; shorter rows are padded then. Whatever
+    is no longer ids (arithmetic, comparisons, reductions, positions, other types) is a plain array
+    or scalar, and so is the result of joining rows of ids with those of a plain array.
 
     Parameters
     ----------
@@ -87,8 +88,9 @@ class TokenIds(np.ndarray):
     Raises
     ------
     ValueError
-        If `array` holds something else than ids from 0 to ``n_ids - 1``, if `n_ids` contradicts
-        `vocabulary`, or if arrays with different vocabularies are joined.
+        If `array` holds something else than ids from 0 to ``n_ids - 1``, or if `n_ids` contradicts
+        `vocabulary`. Later, if ids of different vocabularies are joined or written into one
+        another, if other columns are put beside ids, and if their bytes are viewed as floats.
 
     See Also
     --------
@@ -151,7 +153,7 @@ class TokenIds(np.ndarray):
     @classmethod
     def _of_space(cls, array, space):
         """Ids without any check, sharing `space` with others."""
-        ids = array.view(cls)
+        ids = np.ndarray.view(array, cls)
         ids._space = space
         return ids
 
@@ -215,35 +217,80 @@ class TokenIds(np.ndarray):
     def astype(self, dtype, *args, **kwargs):
         """Cast as any array; what is not integers any more is a plain array."""
         cast = super().astype(dtype, *args, **kwargs)
-        return cast if cast.dtype.kind in "iu" else _plain(cast)
+        return cast if cast.dtype.kind in "iu" else as_plain(cast)
+
+    def view(self, *args, **kwargs):
+        """View as any array; what is not integers of the same size any more is a plain array."""
+        seen = super().view(*args, **kwargs)
+        if not isinstance(seen, TokenIds) or seen.dtype == self.dtype:
+            return seen
+        if seen.dtype.kind in "fc":
+            raise ValueError(
+                f"The bytes of token ids are no numbers of dtype {seen.dtype}. Convert the ids "
+                f"with astype({seen.dtype}), or view np.asarray(ids)."
+            )
+        return as_plain(seen)
+
+    def __setitem__(self, key, value):
+        _refuse_different_vocabularies([self, value])
+        super().__setitem__(key, value)
 
     def __array_wrap__(self, array, context=None, return_scalar=False):
-        return array[()] if return_scalar else _plain(array)
+        return array[()] if return_scalar else as_plain(array)
 
     def __array_function__(self, func, types, args, kwargs):
-        space = _common_space(args[0]) if func is np.concatenate and args else None
+        if func is np.concatenate and args:
+            return _joined(super().__array_function__, func, types, args, kwargs)
+        if func in _WRITES:
+            _refuse_different_vocabularies(args)
         result = super().__array_function__(func, types, args, kwargs)
         if func in _ROWS_STAY_ROWS or result is NotImplemented:
             return result
-        if func is np.concatenate:
-            is_ids = space is not None and result.dtype.kind in "iu"
-            return TokenIds._of_space(result, space) if is_ids else _plain(result)
         if type(result) is tuple:
-            return tuple(map(_plain, result))
-        return _plain(result)
+            return tuple(map(as_plain, result))
+        return as_plain(result)
 
     def __reduce__(self):
         # loky and joblib know how to share plain arrays between processes, subclasses they copy.
-        return _rebuild, (_plain(self), self._space)
+        return _rebuild, (as_plain(self), self._space)
 
 
-def _plain(result):
-    return result.view(np.ndarray) if isinstance(result, TokenIds) else result
+def as_plain(result):
+    """The same numbers as a plain array, if they are TokenIds; anything else as it is."""
+    return np.ndarray.view(result, np.ndarray) if isinstance(result, TokenIds) else result
 
 
-def _common_space(arrays):
-    """The id space that all `arrays` share; None if some are plain arrays."""
-    arrays = list(arrays)
+def _joined(call, func, types, args, kwargs):
+    """What np.concatenate makes of arrays, some of which are TokenIds."""
+    arrays, args = list(args[0]), list(args)
+    axis = args[1] if len(args) > 1 else kwargs.get("axis", 0)
+    ids = _refuse_different_vocabularies(arrays)
+    if len(ids) < len(arrays):
+        # np.c_ casts before it joins: what were ids a moment ago counts, too
+        were_ids = [array for array in arrays if isinstance(array, TokenIds)]
+        if len(were_ids) < len(arrays) and axis is not None and axis % were_ids[0].ndim:
+            raise ValueError(
+                "Other columns cannot be put beside token ids: their numbers would be read as "
+                "tokens. Give the text and the other columns a classifier each and combine those "
+                "with a StackingClassifier; the user guide shows how ('Text beside other columns')."
+            )
+        return as_plain(call(func, types, tuple(args), kwargs))
+    widths = {array.shape[1] for array in arrays} if axis == 0 and ids[0].ndim == 2 else ()
+    if len(widths) > 1:
+        args[0] = [_padded(array, max(widths)) for array in arrays]
+    result = call(func, types, tuple(args), kwargs)
+    is_ids = result.dtype.kind in "iu"
+    return TokenIds._of_space(result, ids[0]._space) if is_ids else as_plain(result)
+
+
+def _padded(ids, width):
+    padded = np.zeros((len(ids), width), dtype=ids.dtype)
+    padded[:, : ids.shape[1]] = ids
+    return TokenIds._of_space(padded, ids._space)
+
+
+def _refuse_different_vocabularies(arrays):
+    """Those of `arrays` that are ids and know their vocabulary, which has to be the same."""
     ids = [array for array in arrays if isinstance(array, TokenIds) and array._space is not None]
     for other in ids[1:]:
         if not ids[0].same_vocabulary(other):
@@ -252,7 +299,7 @@ def _common_space(arrays):
                 f"({_describe(ids[0])}, and {_describe(other)}). Use one fitted "
                 "TextVectorizerTransformer for all of them, or one classifier for each."
             )
-    return ids[0]._space if ids and len(ids) == len(arrays) else None
+    return ids
 
 
 def _describe(ids):
@@ -262,6 +309,9 @@ def _describe(ids):
     more = ", ..." if len(ids.vocabulary) > 3 else ""
     return f"{len(ids.vocabulary)} tokens: {shown}{more}"
 
+
+# Functions that write into their first argument.
+_WRITES = frozenset((np.copyto, np.place, np.put, np.putmask))
 
 # Functions whose result consists of the ids they were given; the joins among them come down to
 # concatenate, where the vocabularies are compared.
@@ -300,7 +350,7 @@ def _plain_method(name):
     inherited = getattr(np.ndarray, name)
 
     def method(self, *args, **kwargs):
-        return inherited(_plain(self), *args, **kwargs)
+        return inherited(as_plain(self), *args, **kwargs)
 
     method.__name__ = name
     method.__doc__ = inherited.__doc__

@@ -1,18 +1,14 @@
 """Documents to token ids."""
 
+import warnings
 import weakref
-from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from numbers import Integral
 from operator import is_
-from struct import Struct
-from time import perf_counter
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, murmurhash3_32
@@ -23,17 +19,22 @@ from sklearn.utils._param_validation import (
     RealNotInt,
     StrOptions,
 )
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils._set_output import _get_output_config
 
+from sklearn_textcnn._encoding import (
+    Codes,
+    Recipe,
+    document_frequencies,
+    encode,
+    provisional_ids,
+)
+from sklearn_textcnn._saving import Saved
 from sklearn_textcnn._text import (
     TOKEN_PATTERN,
     Documents,
     analyze,
     check_parameters_together,
-    checked_object,
-    checked_text,
     describe,
-    splitter,
     tokenizing_parameters,
     warn_of_text_without_spaces,
     word_or_char_analyzer,
@@ -41,22 +42,11 @@ from sklearn_textcnn._text import (
 from sklearn_textcnn.token_ids import TokenIds, _IdSpace
 
 _FIRST_ID = 2
-_ID_BYTES = array("i").itemsize
-_pack = Struct("i").pack
-
-_BATCH = 2048  # documents
-_MAX_CODES = 2**20  # distinct pieces remembered while a corpus is encoded,
-_MAX_KEPT_CODES = 2**16  # and from one call of transform to the next
-
-# Starting processes takes a second or two, feeding running ones a few hundredths.
-_WORTH_STARTING = 4.0  # seconds of work left
-_WORTH_FEEDING = 0.2
-_PROCESSES_STAY = 240.0  # seconds; loky stops idle processes after 300
-_MAX_PARALLEL_CHUNK = 50_000  # documents
-_last_parallel = -np.inf
+_MAX_KEPT_CODES = 2**16  # distinct pieces remembered from one call of transform to the next
+_WORTH_TELLING = 0.01  # share of the tokens that max_length cuts
 
 
-class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
+class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
     r"""Turn documents into rows of token ids, for a network that reads them in order.
 
     Id 0 is padding, id 1 the unknown token, and ids from 2 on are the tokens of the vocabulary.
@@ -89,10 +79,12 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         Tokens to leave out, before documents are cut. "english" is scikit-learn's list. Used only
         with ``analyzer="word"``.
 
-    token_pattern : str or None, default=r"(?u)\w+|[^\w\s]"
-        Regular expression of a token: by default a word or one punctuation mark. If it has a group,
-        the group is the token. Used only with ``analyzer="word"`` and without a `tokenizer`; with a
-        `tokenizer` it may be None.
+    token_pattern : str or None, default=TOKEN_PATTERN
+        Regular expression of a token: by default a word or one punctuation mark. That is
+        ``r"(?u)\w+|[^\w\s]"`` and the combining marks and joiners that stand in words: accents,
+        vowel signs of Indic scripts, points of Arabic and Hebrew; soft hyphens and other characters
+        that nobody sees are left out. If the pattern has a group, the group is the token. Used
+        only with ``analyzer="word"`` and without a `tokenizer`; with a `tokenizer` it may be None.
 
     vocabulary : iterable or mapping of str, default=None
         A fixed vocabulary. The tokens of an iterable get ids 2, 3, ... in its order; a mapping
@@ -116,8 +108,9 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         Keep only this many tokens, the most frequent ones. Ids 0 and 1 are not counted.
 
     max_length : int or None, default=512
-        Tokens kept of a document. None: as many as the longest training document has; not possible
-        with `vocabulary` or `hash_buckets`.
+        Most tokens kept of a document. :meth:`fit` warns if a hundredth of the tokens or more is
+        cut. None: as many as the longest training document has; not possible with `vocabulary` or
+        `hash_buckets`.
 
     keep : {"head", "tail"}, default="head"
         Which end of a longer document is kept.
@@ -135,8 +128,8 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         tokens of the same frequency are in alphabetical order. Not there with `hash_buckets`.
 
     max_length_ : int
-        Number of columns: the length of the longest training document in tokens or `max_length`,
-        whichever is less. `max_length` with `vocabulary` or `hash_buckets`.
+        Least number of columns: the length of the longest training document in tokens or
+        `max_length`, whichever is less. `max_length` with `vocabulary` or `hash_buckets`.
 
     See Also
     --------
@@ -148,6 +141,10 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
     Documents may be a list, a tuple, an array of shape (n_documents,) or (n_documents, 1), a
     pandas or polars Series, a frame with one column, or any other iterable, which is read once.
     A document is a string, or bytes in UTF-8. One without tokens is a row of padding.
+
+    Rows are as long as the longest training document, and longer where a document is (at most
+    `max_length`): the classifiers take `TokenIds` of any width. Columns of a pandas or polars frame
+    (``set_output``) cannot depend on the documents: there they are always `max_length`.
 
     A stop word that can never be a token, because `lowercase` or `token_pattern` turn it into
     something else, causes a warning.
@@ -194,9 +191,13 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
             Interval(Integral, 1, None, closed="left"),
         ],
         "max_features": [Interval(Integral, 1, None, closed="left"), None],
-        "max_length": [Interval(Integral, 1, None, closed="left"), None],
+        "max_length": [Interval(Integral, 1, 2**31 - 1, closed="both"), None],
         "keep": [StrOptions({"head", "tail"})],
-        "n_jobs": [Integral, None],
+        "n_jobs": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, None, -1, closed="right"),
+            None,
+        ],
     }
 
     def __init__(
@@ -281,9 +282,15 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         -------
         ids : TokenIds of shape (n_documents, `max_length_`)
             The ids, padded with 0 on the right.
+
+        Warns
+        -----
+        UserWarning
+            If `max_length` cuts a hundredth of the tokens or more, with the shares of documents and
+            of tokens; if most of the text is in scripts without spaces between words.
         """
         chunks, final_ids = self._fit(X)
-        return _token_ids(chunks, self._plan(), final_ids)
+        return _token_ids(chunks, self._plan(), self._fixed_width(), final_ids)
 
     def transform(self, X):
         """Return the ids of documents.
@@ -295,8 +302,9 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ids : TokenIds of shape (n_documents, `max_length_`)
-            The ids, padded with 0 on the right; 1 for tokens that are not in the vocabulary.
+        ids : TokenIds of shape (n_documents, n_tokens)
+            The ids, padded with 0 on the right; 1 for tokens that are not in the vocabulary. There
+            are `max_length_` columns, or more for a longer document (at most `max_length`).
 
         Raises
         ------
@@ -306,10 +314,10 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         plan = self._plan()
         documents = Documents(X)
         codes = plan.codes
-        chunks = list(_encode(plan.recipe, documents, plan.id_of, codes, self.n_jobs))
+        chunks = list(encode(plan.recipe, documents, plan.id_of, codes, self.n_jobs))
         if len(codes) > _MAX_KEPT_CODES:
-            plan.codes = _Codes(plan.recipe.tokenize, plan.id_of)
-        return _token_ids(chunks, plan)
+            plan.codes = Codes(plan.recipe.tokenize, plan.id_of)
+        return _token_ids(chunks, plan, self._fixed_width())
 
     def inverse_transform(self, X):
         """Return the tokens of ids.
@@ -353,7 +361,7 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         return [tokens[row[row > 0]] for row in ids.astype(np.int64)]
 
     def get_feature_names_out(self, input_features=None):
-        """Return a name for each column.
+        """Return a name for each of the `max_length_` columns (in a frame, `max_length`).
 
         Parameters
         ----------
@@ -365,8 +373,13 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         names : object array of str
             "token_0", "token_1", ...
         """
-        width = self._plan().width
+        width = self._fixed_width() or self._plan().width
         return np.array([f"token_{column}" for column in range(width)], dtype=object)
+
+    def _fixed_width(self):
+        """Number of columns that `set_output` fixes; None: as many as the documents need."""
+        container = _get_output_config("transform", self)["dense"]
+        return None if container == "default" else self.max_length
 
     def build_analyzer(self):
         """Return the function that splits a document into tokens.
@@ -383,40 +396,39 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
     def _fit(self, X, only_check=False):
         """Fit, and return encoded documents with the final ids of their provisional ones."""
         check_parameters_together(self)
-        recipe = _Recipe(self)
+        recipe = Recipe(self, estimates_whole=True)
         documents = Documents(X)
         vocabulary, final_ids, chunks = None, None, []
         if self.vocabulary is not None or self.hash_buckets is not None:
             vocabulary = _fixed_vocabulary(self.vocabulary)
             width = self.max_length
             if only_check:
-                while batch := documents.take(_BATCH):
-                    recipe.check(batch, documents.row - len(batch))
+                recipe.check_all(documents)
             else:
                 id_of = _id_function(vocabulary, self.hash_buckets)
-                codes = _Codes(recipe.tokenize, id_of)
-                chunks = list(_encode(recipe, documents, id_of, codes, self.n_jobs))
+                codes = Codes(recipe.tokenize, id_of)
+                chunks = list(encode(recipe, documents, id_of, codes, self.n_jobs))
         else:
-            seen = _provisional_ids()
-            codes = _Codes(recipe.tokenize, seen.__getitem__)
-            chunks = list(_encode(recipe, documents, seen.__getitem__, codes, self.n_jobs))
+            seen = provisional_ids()
+            codes = Codes(recipe.tokenize, seen.__getitem__)
+            chunks = list(encode(recipe, documents, seen.__getitem__, codes, self.n_jobs))
             vocabulary, final_ids = self._choose_tokens(list(seen), chunks, documents.row)
-            width = max(int(lengths.max()) for _, lengths in chunks)
-        # Nothing is set before this line, so that a refusal leaves the estimator as it was.
-        if vocabulary is None:
-            vars(self).pop("vocabulary_", None)
-            vars(self).pop("_tokens", None)
-        else:
-            self.vocabulary_ = vocabulary
-            self._tokens = tuple(vocabulary)
-        self.max_length_ = width
+            width = max(int(chunk.lengths.max()) for chunk in chunks)
+        self._tell_what_is_cut(chunks)
+        learned = {"max_length_": width}
+        if vocabulary is not None:
+            learned |= {"vocabulary_": vocabulary, "_tokens": tuple(vocabulary)}
+        before = {k: v for k, v in vars(self).items() if k not in ("vocabulary_", "_tokens")}
+        # In one step at the end: a refusal leaves the estimator as it was, and other threads that
+        # transform see the old state or the new one, whole.
+        self.__dict__ = before | learned
         return chunks, final_ids
 
     def _choose_tokens(self, tokens, chunks, n_documents):
         """The vocabulary, and a table from provisional to final ids."""
         if not n_documents:
             raise ValueError("There are no documents to learn a vocabulary from: X is empty.")
-        counts = sum(np.bincount(ids, minlength=len(tokens)) for ids, _ in chunks)
+        counts = sum(np.bincount(chunk.ids, minlength=len(tokens)) for chunk in chunks)
         warn_of_text_without_spaces(self, tokens, counts)
         chosen = counts > 0
         if not chosen.any():
@@ -435,7 +447,7 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
                 f"{most:g}. Lower min_df or raise max_df."
             )
         if least > 1 or most < n_documents:
-            frequencies = sum(_document_frequencies(*chunk, len(tokens)) for chunk in chunks)
+            frequencies = sum(document_frequencies(chunk, len(tokens)) for chunk in chunks)
             n_before = np.count_nonzero(chosen)
             chosen &= (frequencies >= least) & (frequencies <= most)
             if not chosen.any():
@@ -450,10 +462,24 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         final_ids[order] = np.arange(_FIRST_ID, _FIRST_ID + len(order))
         return _numbered(tokens[index] for index in order), final_ids
 
+    def _tell_what_is_cut(self, chunks):
+        n_tokens = sum(chunk.n_tokens for chunk in chunks)
+        n_kept = sum(len(chunk.ids) for chunk in chunks)
+        if n_kept < (1 - _WORTH_TELLING) * n_tokens:
+            cut = sum(chunk.n_cut for chunk in chunks) / sum(len(c.lengths) for c in chunks)
+            end = "beginning" if self.keep == "head" else "end"
+            warnings.warn(
+                f"max_length={self.max_length} cuts {cut:.1%} of the documents, which loses about "
+                f"{1 - n_kept / n_tokens:.0%} of all tokens. Raise max_length to keep them, or "
+                f"set keep: now the {end} of a document is kept.",
+                UserWarning,
+                stacklevel=5,  # whoever called fit: scikit-learn's wrappers are in between
+            )
+
     def _plan(self):
         """What transform needs, put together once for the present parameters and vocabulary."""
         plan = _plans.get(self)
-        if plan is None or not all(map(is_, plan.key, map(vars(self).get, _PLAN_KEY))):
+        if plan is None or not plan.holds_for(vars(self)):
             if not self.__sklearn_is_fitted__():
                 raise NotFittedError(
                     "This TextVectorizerTransformer instance is not fitted yet. Call 'fit' with "
@@ -463,7 +489,7 @@ class TextVectorizerTransformer(TransformerMixin, BaseEstimator):
         return plan
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "max_length_") or not self._learns()
+        return hasattr(self, "vocabulary_") or not self._learns()
 
     def _learns(self):
         return self.vocabulary is None and self.hash_buckets is None
@@ -503,11 +529,12 @@ class _Plan:
     def __init__(self, estimator):
         state = vars(estimator)
         self.key = tuple(map(state.get, _PLAN_KEY))
+        self.copy = None
         if "max_length_" not in state:
             estimator._validate_params()
             check_parameters_together(estimator)
         self.width = state.get("max_length_", estimator.max_length)
-        self.recipe = _Recipe(estimator, self.width)
+        self.recipe = Recipe(estimator, estimator.max_length or self.width)
         if estimator.hash_buckets is not None:
             vocabulary = None
             self.space = _IdSpace(None, estimator.hash_buckets + _FIRST_ID)
@@ -515,179 +542,40 @@ class _Plan:
             vocabulary = state.get("vocabulary_")
             if vocabulary is None:
                 vocabulary = _fixed_vocabulary(estimator.vocabulary)
+                self.copy = _copied(estimator.vocabulary)
             tokens = tuple(vocabulary)
             # The very tuple that went into the pickle: a classifier in it holds the same one.
             tokens = state["_tokens"] if tokens == state.get("_tokens") else tokens
             self.space = _IdSpace(tokens, len(tokens) + _FIRST_ID)
         self.id_of = _id_function(vocabulary, estimator.hash_buckets)
-        self.codes = _Codes(self.recipe.tokenize, self.id_of)
+        self.codes = Codes(self.recipe.tokenize, self.id_of)
+
+    def holds_for(self, state):
+        """Whether this is the plan for the attributes of an estimator."""
+        if not all(map(is_, self.key, map(state.get, _PLAN_KEY))):
+            return False
+        # without fit the parameter itself is in use, which may have been changed in place
+        return self.copy is None or self.copy == state["vocabulary"]
 
 
-class _Recipe:
-    """How documents become packed ids: all that another process needs to do it."""
-
-    def __init__(self, estimator, max_length=None):
-        self.raw = callable(estimator.analyzer)
-        max_length = max_length or estimator.max_length
-        self.split, self.tokenize = splitter(estimator, max_length)
-        self.window = slice(None)
-        if max_length is not None:
-            n_bytes = max_length * _ID_BYTES
-            self.window = slice(n_bytes) if estimator.keep == "head" else slice(-n_bytes, None)
-
-    def check(self, documents, first_row):
-        """The documents of a batch as the splitter takes them."""
-        if set(map(type, documents)) == {str}:
-            return documents
-        check = checked_object if self.raw else checked_text
-        return [check(document, first_row + i) for i, document in enumerate(documents)]
-
-    def encode(self, documents, first_row, codes):
-        """Flat ids of a batch and the length of each document."""
-        documents = self.check(documents, first_row)
-        split, code, window = self.split, codes.__getitem__, self.window
-        try:
-            rows = [b"".join(map(code, split(document)))[window] for document in documents]
-        except TypeError:
-            self._explain(documents, first_row)
-            raise
-        lengths = np.fromiter(map(len, rows), np.intp, len(rows)) // _ID_BYTES
-        return np.frombuffer(b"".join(rows), dtype=np.int32), lengths
-
-    def _explain(self, documents, first_row):
-        """Raise a ValueError if a document's tokens are not strings."""
-        for i, document in enumerate(documents):
-            tokens = self.split(document)
-            where = f"for the document in row {first_row + i}"
-            remedy = "The analyzer or tokenizer must return an iterable of strings."
-            try:
-                tokens = iter(tokens)
-            except TypeError:
-                raise ValueError(
-                    f"Tokens must be strings, got {describe(tokens)} instead of tokens {where}. "
-                    + remedy
-                ) from None
-            for token in tokens:
-                if not isinstance(token, str):
-                    raise ValueError(
-                        f"Tokens must be strings, got {describe(token)} {where}. {remedy}"
-                    )
+def _copied(vocabulary):
+    """A copy to compare with; None for what cannot be changed in place."""
+    return vocabulary.copy() if isinstance(vocabulary, (dict, list, set)) else None
 
 
-class _Codes(dict):
-    """Piece of text -> its ids as bytes.
-
-    A document is the concatenation of the bytes of its pieces, so looking pieces up, counting the
-    tokens and flattening happen without a step of Python per token.
-    """
-
-    def __init__(self, tokenize, id_of):
-        super().__init__()
-        self.tokenize = tokenize
-        self.id_of = id_of
-
-    def __missing__(self, piece):
-        if not isinstance(piece, str):
-            raise TypeError(f"Tokens must be strings, got {describe(piece)}.")
-        tokens = (str.__str__(piece),) if self.tokenize is None else self.tokenize(piece)
-        if len(tokens) == 1:  # most often
-            packed = _pack(self.id_of(tokens[0]))
-        else:
-            packed = array("i", map(self.id_of, tokens)).tobytes()
-        self[piece] = packed
-        return packed
-
-
-def _encode(recipe, documents, id_of, codes, n_jobs):
-    """Yield flat ids and lengths, chunk by chunk; in other processes where that pays off."""
-    started = perf_counter()
-    while not (_pays_off(documents, perf_counter() - started) and effective_n_jobs(n_jobs) > 1):
-        row = documents.row
-        batch = documents.take(_BATCH)
-        if not batch:
-            return
-        yield _encode_here(recipe, batch, row, codes)
-    n_jobs = effective_n_jobs(n_jobs)
-    share = -(-documents.remaining() // n_jobs)
-    row = documents.row
-    own = documents.take(share)
-    size = min(share, _MAX_PARALLEL_CHUNK)
-    # This process does a share too, so one task less than processes is under way at any time.
-    parallel = Parallel(
-        n_jobs=n_jobs,
-        prefer="processes",
-        return_as="generator",
-        pre_dispatch=n_jobs - 1,
-        batch_size=1,
-    )
-    results = parallel(
-        delayed(_encode_apart)(recipe, batch, documents.row - len(batch))
-        for batch in iter(partial(documents.take, size), [])
-    )
-    try:
-        for start in range(0, len(own), _BATCH):
-            yield _encode_here(recipe, own[start : start + _BATCH], row + start, codes)
-    except Exception:
-        # Let running tasks come to their end: cancelling them kills the processes, with warnings.
-        documents.close()
-        with suppress(Exception):
-            list(results)
-        raise
-    for tokens, ids, lengths in results:
-        # The ids of another process are positions in its own list of tokens.
-        yield np.fromiter(map(id_of, tokens), np.int32, len(tokens))[ids], lengths
-    global _last_parallel
-    _last_parallel = perf_counter()
-
-
-def _encode_here(recipe, documents, first_row, codes):
-    if len(codes) > _MAX_CODES:
-        codes.clear()
-    return recipe.encode(documents, first_row, codes)
-
-
-def _pays_off(documents, seconds):
-    """Whether the rest will take so long that other processes are worth their cost."""
-    running = perf_counter() - _last_parallel < _PROCESSES_STAY
-    left = seconds * documents.remaining() / max(documents.row, 1)
-    return left > (_WORTH_FEEDING if running else _WORTH_STARTING)
-
-
-def _encode_apart(recipe, documents, first_row):
-    seen = _provisional_ids()
-    codes = _Codes(recipe.tokenize, seen.__getitem__)
-    ids, lengths = recipe.encode(documents, first_row, codes)
-    return list(seen), ids, lengths
-
-
-def _provisional_ids():
-    """A mapping that gives each new token the next number, from 0 on."""
-    seen = defaultdict()
-    seen.default_factory = seen.__len__
-    return seen
-
-
-def _token_ids(chunks, plan, final_ids=None):
-    """Rows of ids, padded on the right."""
-    n_documents = sum(len(lengths) for _, lengths in chunks)
-    padded = np.zeros((n_documents, plan.width), dtype=np.int32)
-    columns = np.arange(plan.width)
+def _token_ids(chunks, plan, width=None, final_ids=None):
+    """Rows of ids, padded on the right to `width`; None: as wide as in fit, or as is needed."""
+    n_documents = sum(len(chunk.lengths) for chunk in chunks)
+    longest = max((int(chunk.lengths.max()) for chunk in chunks), default=0)
+    width = width or max(plan.width, longest)
+    padded = np.zeros((n_documents, width), dtype=np.int32)
+    columns = np.arange(width)
     row = 0
-    for ids, lengths in chunks:
+    for ids, lengths, _, _ in chunks:
         block = padded[row : row + len(lengths)]
         block[columns < lengths[:, np.newaxis]] = ids if final_ids is None else final_ids[ids]
         row += len(lengths)
     return TokenIds._of_space(padded, plan.space)
-
-
-def _document_frequencies(ids, lengths, n_tokens):
-    # Sorting the narrower integers takes half the time.
-    dtype = np.int32 if len(lengths) * n_tokens < 2**31 else np.int64
-    keys = np.repeat(np.arange(len(lengths), dtype=dtype) * dtype(n_tokens), lengths) + ids
-    keys.sort()
-    first = np.ones(len(keys), dtype=bool)
-    np.not_equal(keys[1:], keys[:-1], out=first[1:])
-    return np.bincount(keys[first] % n_tokens, minlength=n_tokens)
 
 
 def _id_function(vocabulary, hash_buckets):

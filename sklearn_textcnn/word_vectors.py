@@ -5,7 +5,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping, Set
 from numbers import Real
 
 import numpy as np
@@ -134,7 +134,7 @@ class WordVectors:
             isinstance(scale, Real) and not isinstance(scale, bool) and 0 < scale < np.inf
         ):
             raise ValueError(f"scale must be a standard deviation above 0 or None, got {scale!r}.")
-        self._source = self._matrix = self._tokens = None
+        self._source = self._path = self._matrix = self._tokens = None
         if isinstance(source, WordVectors):
             raise ValueError(
                 "source must be a known name, a path, KeyedVectors, a mapping or a matrix, got a "
@@ -145,11 +145,18 @@ class WordVectors:
             source = source.to_numpy() if source.ndim == 2 else [*source]
         if isinstance(source, str | os.PathLike):
             self._source = _checked_source(source)
+            if self._source not in NAMED:  # what is relative now is so wherever it will be read
+                self._path = os.path.abspath(os.path.expanduser(self._source))
         elif _is_keyed_vectors(source):
             self._tokens, self._matrix = _from_keyed_vectors(source)
         elif isinstance(source, Mapping):
             self._tokens, self._matrix = _from_mapping(source, list(source))
         elif tokens is not None:
+            if isinstance(tokens, Set) and not isinstance(tokens, KeysView):
+                raise ValueError(
+                    "tokens must be in the order of the rows of the matrix, got a set "
+                    f"({type(tokens).__name__}), which has none. Pass a list."
+                )
             self._matrix = _checked_matrix(source)
             self._tokens = _checked_tokens(tokens)
             counts = Counter(self._tokens)
@@ -458,7 +465,7 @@ class WordVectors:
         if self._settings() != other._settings():
             return False
         if self._source is not None:
-            return True
+            return self._path == other._path
         return self._tokens == other._tokens and np.array_equal(self._matrix, other._matrix)
 
     def __hash__(self):
@@ -491,6 +498,8 @@ class WordVectors:
         state = {"settings": self._settings()}
         if self._source is None:
             state.update(tokens=self._tokens, matrix=np.asarray(self._matrix))
+        else:
+            state["path"] = self._path
         return state
 
     def __setstate__(self, state):
@@ -498,6 +507,7 @@ class WordVectors:
         settings = state["settings"]
         self._source, self._member, self._fallback, self._center, self._scale = settings
         self._tokens, self._matrix = state.get("tokens"), state.get("matrix")
+        self._path = state.get("path")
         self._forget()
 
     def _forget(self):
@@ -511,7 +521,9 @@ class WordVectors:
     def _reader(self):
         if self._source in NAMED:
             return NamedVectors(self._source)
-        return VectorFile(self._source, self._member)
+        # a pickle may have come to another machine, together with the folder of its files
+        here = self._path is not None and os.path.exists(self._path)
+        return VectorFile(self._path if here else self._source, self._member)
 
     def _index(self):
         """Token -> place among the tokens."""
@@ -679,9 +691,10 @@ def _checked_source(source):
         source = os.fsdecode(source)
     if source in NAMED or os.path.isfile(os.path.expanduser(source)):
         return source
-    reason = (
-        "it is a folder" if os.path.isdir(os.path.expanduser(source)) else "no such file exists"
-    )
+    path = os.path.expanduser(source)
+    reason = "it is a folder" if os.path.isdir(path) else "no such file exists"
+    if not os.path.isabs(path):
+        reason += f" in {os.getcwd()!r}, the working directory"
     raise ValueError(
         f"word_vectors must be a known name ({', '.join(map(repr, NAMED))}) or the path of a file, "
         f"got {source!r}: {reason}."

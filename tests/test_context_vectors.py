@@ -7,6 +7,7 @@ import sys
 import time
 import tracemalloc
 import warnings
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -344,6 +345,11 @@ def test_refusals(encoder, settings, message):
         ([], {}, "at least 2 distinct tokens, got 0 in 0 documents"),
         (["", ""], {"analyzer": str.split}, "at least 2 distinct tokens, got 0 in 2 documents"),
         ([["a", "a"]], {}, "at least 2 distinct tokens, got 1 in 1 documents"),
+        ({1: ["a"], 2: ["b"]}, {}, r"got dict\. Pass list\(documents\.values\(\)\)"),
+        (Counter(["a b", "c d"]), {"analyzer": str.split}, r"got Counter\. Pass list"),
+        ({"a b", "c d"}, {"analyzer": str.split}, r"got set\. Pass a list"),
+        ([["a", "b"], {"a": 1}], {}, "row 1: documents must be lists of tokens .*got dict"),
+        ([["a", "b"], {"a"}], {}, "row 1: documents must be lists of tokens .*got set"),
         (["a", "b"], {}, "row 0: documents must be lists of tokens .*got str. .*pass the vector"),
         ([["a"], 3], {}, "row 1: documents must be lists of tokens .*got int"),
         ([["a"], [["b"]]], {}, "row 1: unhashable"),

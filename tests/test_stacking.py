@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn_textcnn._stacking import (
     LINEAR_ALONE,
     PRIOR_STRENGTH,
-    cross_entropy,
     folds_of,
     part_factors,
     stacked,
 )
+from sklearn_textcnn.network.losses import cross_entropy
 
 HEADS = {"one": (1, False), "softmax": (3, True), "several": (4, False)}
 

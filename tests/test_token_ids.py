@@ -2,10 +2,13 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import joblib
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from sklearn.model_selection import train_test_split
 from sklearn.utils import resample, shuffle
 
@@ -201,8 +204,106 @@ def test_joins_of_hashed_ids():
 def test_joins_with_plain_arrays_are_plain(ids):
     plain = np.asarray(ids)
     for arrays in ([ids, plain], [plain, ids], [ids, ids * 0.5]):
-        assert type(np.hstack(arrays)) is np.ndarray
+        assert type(np.vstack(arrays)) is np.ndarray
+    assert type(np.concatenate([ids[0], plain[0]])) is np.ndarray
+    assert type(np.concatenate([ids, plain], axis=None)) is np.ndarray
     assert type(np.concatenate([ids, ids], dtype=float)) is np.ndarray
+
+
+def test_other_columns_beside_ids_are_refused(ids):
+    numbers = np.ones((len(ids), 2))
+    for join in (
+        lambda: np.hstack([ids, numbers]),
+        lambda: np.hstack([numbers, ids]),
+        lambda: np.concatenate([ids, numbers], axis=-1),
+        lambda: np.column_stack([ids, numbers[:, 0]]),
+        lambda: np.append(ids, numbers, axis=1),
+        lambda: np.c_[ids, numbers],
+    ):
+        with pytest.raises(ValueError, match=r"would be read as tokens\. .*StackingClassifier"):
+            join()
+
+
+def test_rows_of_different_widths_are_padded(ids):
+    joined = np.vstack([ids[:, :2], ids, ids[:1, :1]])
+    assert joined.vocabulary is ids.vocabulary
+    assert_array_equal(joined[len(ids) :][: len(ids)], ids)
+    assert_array_equal(joined[: len(ids), :2], ids[:, :2])
+    assert not np.asarray(joined[: len(ids), 2:]).any()
+    assert joined[-1].tolist() == [ids[0, 0]] + [0] * (ids.shape[1] - 1)
+    with pytest.raises(ValueError, match="must match exactly"):
+        np.vstack([ids, np.asarray(ids)[:, :2]])
+
+
+def test_ids_of_another_vocabulary_are_not_written_into_these(ids):
+    other = TokenIds(np.asarray(ids), vocabulary=VOCABULARY[::-1])
+    ids = ids.copy()
+    before = ids.tolist()
+    for write in (
+        lambda: ids.__setitem__(0, other[0]),
+        lambda: ids.__setitem__((slice(None), 0), other[:, 0]),
+        lambda: np.copyto(ids, other),
+        lambda: np.putmask(ids, np.asarray(ids) > 0, other),
+        lambda: np.place(ids, np.asarray(ids) > 0, other),
+        lambda: np.put(ids, [0], other[0, :1]),
+    ):
+        with pytest.raises(ValueError, match="different vocabularies"):
+            write()
+    assert ids.tolist() == before
+    ids[0] = ids[1]
+    ids[1] = 2
+    assert ids[:2].tolist() == [before[1], [2] * ids.shape[1]]
+
+
+def test_caches_know_vocabularies_apart(ids):
+    same = TokenIds(np.asarray(ids).copy(), vocabulary=list(VOCABULARY))
+    other = TokenIds(np.asarray(ids), vocabulary=VOCABULARY[::-1])
+    hashed = TokenIds(np.asarray(ids), n_ids=9)
+    assert joblib.hash(ids) == joblib.hash(same)
+    distinct = [ids, other, hashed, TokenIds(np.asarray(ids), n_ids=10), np.asarray(ids), ids[:1]]
+    assert len({joblib.hash(array) for array in distinct}) == len(distinct)
+    assert len({joblib.hash({"a": [array]}) for array in distinct}) == len(distinct)
+    # nothing that is worked out on the way makes a difference
+    assert same.vocabulary_digest
+    assert joblib.hash(ids) == joblib.hash(same)
+    assert pickle.dumps(ids._space) == pickle.dumps(same._space)
+
+
+DASK = """
+import sys
+import numpy as np
+{first}
+{second}
+
+space = "film good bad".split()
+one = TokenIds([[2, 3, 0]], vocabulary=space)
+two = TokenIds([[2, 3, 0]], vocabulary=space[::-1])
+from dask.base import tokenize
+from distributed.protocol import deserialize, serialize
+
+assert tokenize(one) == tokenize(one.copy()) != tokenize(two)
+assert tokenize([one]) != tokenize([two]) != tokenize([np.asarray(two)])
+for ids in (one, two):
+    back = deserialize(*serialize(ids))
+    assert type(back) is TokenIds and back.vocabulary == ids.vocabulary, back
+    assert back.tolist() == ids.tolist()
+assert not [f for f in sys.meta_path if type(f).__name__ == "_AfterImport"]
+"""
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_dask_keeps_the_vocabulary(ours_first):
+    pytest.importorskip("distributed")
+    lines = ["from sklearn_textcnn import TokenIds", "import distributed"]
+    first, second = lines if ours_first else lines[::-1]
+    subprocess.run([sys.executable, "-c", DASK.format(first=first, second=second)], check=True)
+
+
+def test_cloudpickle_keeps_the_vocabulary(ids):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    back = pickle.loads(cloudpickle.dumps(ids))
+    assert type(back) is TokenIds
+    assert back.same_vocabulary(ids)
 
 
 def test_same_vocabulary(ids):
@@ -263,7 +364,14 @@ def test_one_pickle_holds_the_vocabulary_once(ids):
 def test_cast_array_knows_nothing(ids):
     cast = np.array([[2, 3]]).view(TokenIds)
     assert (cast.vocabulary, cast.n_ids, cast.vocabulary_digest) == (None, None, None)
-    assert ids.view(np.float32)[0].vocabulary is None
+    for dtype in (np.float32, np.float16, np.complex64, ">f4"):
+        with pytest.raises(ValueError, match=r"no numbers of dtype .* astype"):
+            ids.view(dtype)
+    for dtype in (np.uint8, np.int16, "S4", [("first", np.int32)]):
+        assert type(ids.view(dtype)) is np.ndarray
+    assert ids.view(np.int32).vocabulary is ids.vocabulary
+    assert type(ids.view(np.ndarray)) is np.ndarray
+    assert_array_equal(np.unique(ids, axis=0), np.unique(np.asarray(ids), axis=0))
 
 
 def _is_mapped(array):

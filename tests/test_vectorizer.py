@@ -9,6 +9,7 @@ import sys
 import unicodedata
 import warnings
 from collections import Counter
+from decimal import Decimal
 
 import joblib
 import numpy as np
@@ -27,7 +28,10 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_textcnn import TextVectorizerTransformer, TokenIds, _text, vectorizer
+from sklearn_textcnn import TextVectorizerTransformer, TokenIds, _encoding, _text, vectorizer
+
+# What most tests cut, they cut on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:max_length=.* cuts:UserWarning")
 
 DOCUMENTS = [
     "The film was good, really good!",
@@ -39,14 +43,34 @@ DOCUMENTS = [
     "  x_1  2nd 3.14 naïve-looking  ",
     "ΣΊΣΥΦΟΣ ΟΔΟΣ. Ὀδυσσεύς",
 ]
-PATTERN = r"(?u)\w+|[^\w\s]"
+NO_PART_OF_WORDS = "\ufe0f\u20dd\u20de\u20df\u20e0\u20e2\u20e3\u20e4"  # they make emoji
 COUNT_VECTORIZER_PATTERN = r"(?u)\b\w\w+\b"
+
+
+def split_into_tokens(text):
+    """Words with the marks and joiners in them, and single other characters."""
+    tokens, in_word = [], False
+    for character in text.lower():
+        is_mark = unicodedata.category(character)[0] == "M" or character in "\u200c\u200d"
+        if is_mark and character not in NO_PART_OF_WORDS and in_word:
+            tokens[-1] += character
+        elif character.isalnum() or character == "_":
+            if in_word:
+                tokens[-1] += character
+            else:
+                tokens.append(character)
+            in_word = True
+        else:
+            in_word = False
+            if not character.isspace():
+                tokens.append(character)
+    return tokens
 
 
 def reference(documents, new=None, *, analyze=None, length=512, keep="head", least=1, most=None,
               top=None):  # fmt: skip
     """The ids and the vocabulary, written out the slow and obvious way."""
-    analyze = analyze or (lambda text: re.findall(PATTERN, text.lower()))
+    analyze = analyze or split_into_tokens
 
     def kept(document):
         tokens = list(analyze(document))
@@ -60,13 +84,15 @@ def reference(documents, new=None, *, analyze=None, length=512, keep="head", lea
     chosen = [token for token in counts if least <= in_documents[token] <= (most or len(documents))]
     chosen = sorted(chosen, key=lambda token: (-counts[token], token))[:top]
     vocabulary = {token: i + 2 for i, token in enumerate(chosen)}
-    width = max(len(tokens) for tokens in corpus)
+    longest = max(len(tokens) for tokens in corpus)
     rows = []
     for document in documents if new is None else new:
         row = [vocabulary.get(token, 1) for token in kept(document)]
-        row = row[:width] if keep == "head" else row[-width:]
-        rows.append(row + [0] * (width - len(row)))
-    return np.array(rows, dtype=np.int32), vocabulary
+        if length is None:
+            row = row[:longest] if keep == "head" else row[-longest:]
+        rows.append(row)
+    width = max(longest, *map(len, rows))
+    return np.array([row + [0] * (width - len(row)) for row in rows], dtype=np.int32), vocabulary
 
 
 def random_corpus(n_documents=300, seed=0):
@@ -161,7 +187,7 @@ def test_ids_against_the_reference(params, how):
 )
 def test_tokens_are_those_of_count_vectorizer(params):
     documents = DOCUMENTS + random_corpus(20)
-    counter = CountVectorizer(**{"token_pattern": PATTERN, **params})
+    counter = CountVectorizer(**{"token_pattern": _text.TOKEN_PATTERN, **params})
     ours = TextVectorizerTransformer(max_length=None, **params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -187,11 +213,14 @@ def test_every_character_is_split_as_the_pattern_splits_it():
     characters = [chr(code) for code in codes]
     text = "a" + "b a".join(characters) + "b\n" + "\n".join(characters)
     for pattern in sorted(_text.PATTERNS_WITHIN_WHITE_SPACE):
-        split, tokenize = _text.splitter(
+        split, tokenize, _ = _text.splitter(
             TextVectorizerTransformer(token_pattern=pattern, lowercase=False)
         )
         tokens = [token for piece in split(text) for token in tokenize(piece)]
-        assert tokens == re.findall(pattern, text)
+        seen = text
+        if pattern == _text.TOKEN_PATTERN:
+            seen = re.sub("[\u00ad\u2060\ufeff]", "", text).replace("\u200b", " ")
+        assert tokens == re.findall(pattern, seen)
         # what is cut early is cut where the tokens would be
         for keep, window in (("head", slice(99)), ("tail", slice(-99, None))):
             ours = TextVectorizerTransformer(
@@ -204,10 +233,46 @@ def test_every_character_is_split_as_the_pattern_splits_it():
 @pytest.mark.parametrize("keep", ["head", "tail"])
 def test_the_far_end_of_a_long_document_is_not_split(keep):
     ours = TextVectorizerTransformer(max_length=3, keep=keep)
-    split, tokenize = _text.splitter(ours, 3)
+    split, tokenize, leaves_pieces_out = _text.splitter(ours, 3)
+    assert leaves_pieces_out
     assert split("a b c d e") == (["a", "b", "c"] if keep == "head" else ["c", "d", "e"])
     assert split(" a b, ") == ["a", "b,"]
     assert tokenize("b,") == ["b", ","]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["हिन्दी", "தமிழ்", "নির্‌বাচন", "สวัสดี", "שָׁלוֹם", "قَلَم", "ខ្មែរ", "မြန်မာ", "i̇stanbul"],
+)  # fmt: skip
+@pytest.mark.parametrize("normal_form", ["NFC", "NFD"])
+def test_marks_and_joiners_belong_to_their_word(word, normal_form):
+    word = unicodedata.normalize(normal_form, word)
+    analyze = TextVectorizerTransformer().build_analyzer()
+    assert analyze(f"{word}, film!") == [word, ",", "film", "!"]
+
+
+def test_every_mark_belongs_to_its_word_and_no_punctuation_does():
+    analyze = TextVectorizerTransformer(lowercase=False).build_analyzer()
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        category = unicodedata.category(character)
+        if category in ("Mn", "Mc") and character not in NO_PART_OF_WORDS:
+            assert analyze(f"a{character}b") == [f"a{character}b"], hex(code)
+        elif category[0] in "PS" and character != "_" and not re.match(r"\w", character):
+            assert analyze(f"a{character}b") == ["a", character, "b"], hex(code)
+
+
+def test_characters_that_nobody_sees_are_no_tokens():
+    analyze = TextVectorizerTransformer().build_analyzer()
+    assert analyze("\ufeffBundes\u00adtag zero\u200bwidth\u200b \u2060") == [
+        "bundestag", "zero", "width"]  # fmt: skip
+    # a piece of them between white space is none of the max_length pieces
+    ours = TextVectorizerTransformer(max_length=2).fit(["\u200b \ufeff a \u00ad b"])
+    assert ours.vocabulary_ == {"a": 2, "b": 3}
+    # emoji of several characters are split as ever, and so are own patterns
+    assert analyze("1\ufe0f\u20e3 \u2764\ufe0f") == ["1", "\ufe0f", "\u20e3", "\u2764", "\ufe0f"]
+    own = TextVectorizerTransformer(token_pattern=r"\S+").build_analyzer()
+    assert own("a\u00adb") == ["a\u00adb"]
 
 
 def test_unicode_documents():
@@ -218,7 +283,7 @@ def test_unicode_documents():
     ours = TextVectorizerTransformer().fit(documents)
     back = ours.inverse_transform(ours.transform(documents))
     assert back[0].tolist() == ["\ud800", "lone", "\udfff", "surrogates"]
-    assert back[1].tolist() == ["a", "\u0301", "combining"]
+    assert back[1].tolist() == ["a\u0301", "combining"]
     assert back[2].tolist() == ["a", "\0", "b", "\0"]
     assert "\u0301" in unicodedata.normalize("NFD", "á")  # what the second document is about
     copied = pickle.loads(pickle.dumps(ours))
@@ -237,8 +302,8 @@ def test_document_frequencies_of_many_documents_and_tokens():
     # more pairs of document and token than an int32 can number
     n_documents, n_tokens = 70_000, 40_000
     ids = np.repeat(np.arange(n_documents, dtype=np.int32) % 2 + n_tokens - 2, 2)
-    lengths = np.full(n_documents, 2)
-    frequencies = vectorizer._document_frequencies(ids, lengths, n_tokens)
+    chunk = _encoding.Chunk(ids, np.full(n_documents, 2), 0, len(ids))
+    frequencies = _encoding.document_frequencies(chunk, n_tokens)
     assert frequencies[-2:].tolist() == [35_000, 35_000]
     assert frequencies[:-2].sum() == 0
 
@@ -254,13 +319,73 @@ def test_stop_words_are_removed_before_the_cut():
     assert ours.fit_transform(["the the the a b c"]).tolist() == [[2, 3]]
 
 
+WORDS = " ".join(f"w{i}" for i in range(50))
+
+
+@pytest.mark.parametrize("keep", ["head", "tail"])
+@pytest.mark.parametrize("params", [{}, {"hash_buckets": 9}, {"analyzer": str.split}])
+def test_what_max_length_cuts_is_told(keep, params):
+    # 50 words and 10 full stops, of which 40 tokens are kept; 20 tokens are in two more documents
+    text = re.sub(r"[49]\b", r"\g<0>.", WORDS)
+    documents = [text, "a b c d e " * 2, "a b c d e " * 2]
+    n_tokens = 50 if "analyzer" in params else 60
+    share = (n_tokens - 40) / (n_tokens + 20)
+    ours = TextVectorizerTransformer(max_length=40, keep=keep, **params)
+    with pytest.warns(UserWarning, match=r"max_length=40 cuts 33.3% of the documents") as caught:
+        ours.fit_transform(documents)
+    told = re.search(r"loses about (\d+)% of all tokens", str(caught[0].message))
+    assert abs(int(told.group(1)) / 100 - share) < 0.006
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ours.transform(documents)  # once, in fit
+        ours.fit_transform(documents[1:])
+        # less than a hundredth is not worth a word
+        ours.fit_transform([WORDS[:-4]] + documents[1:] * 50)
+
+
 def test_max_length_is_learned():
     ours = TextVectorizerTransformer().fit(["one two three", "one"])
     assert ours.max_length_ == 3
-    assert ours.transform(["one one one one one"]).tolist() == [[2, 2, 2]]
-    tail = TextVectorizerTransformer(keep="tail").fit(["one two three", "one"])
+    # the least number of columns, but nothing is lost below max_length
+    assert ours.transform(["one"]).tolist() == [[2, 0, 0]]
+    assert ours.transform(["one one one one one", "two"]).tolist() == [[2] * 5, [4, 0, 0, 0, 0]]
+    learned = TextVectorizerTransformer(max_length=None).fit(["one two three", "one"])
+    assert learned.transform(["one one one one one"]).tolist() == [[2, 2, 2]]
+    tail = TextVectorizerTransformer(keep="tail", max_length=None).fit(["one two three", "one"])
     assert tail.inverse_transform(tail.transform(["one two three two"]))[0].tolist() == [
         "two", "three", "two"]  # fmt: skip
+
+
+def test_long_pieces_are_not_kept():
+    ours = TextVectorizerTransformer().fit(["a b"])
+    codes = ours._plan().codes
+    letters = "x" * 64
+    assert ours.transform([f"{letters} y{letters} y{letters}"]).tolist() == [[1, 1, 1]]
+    assert letters in codes
+    assert max(map(len, codes)) == 64
+
+
+def test_hash_buckets_taken_back_after_fit():
+    ours = TextVectorizerTransformer(hash_buckets=5).fit(["a b"])
+    with pytest.raises(NotFittedError):
+        ours.set_params(hash_buckets=None).transform(["a b"])
+    assert ours.fit(["a b"]).transform(["b"]).tolist() == [[3, 0]]
+
+
+@pytest.mark.parametrize("vocabulary", [["a", "b"], {"a": 2, "b": 3}, {"a", "b"}])
+def test_vocabulary_changed_in_place(vocabulary):
+    ours = TextVectorizerTransformer(vocabulary=vocabulary, max_length=3)
+    fitted = clone(ours).set_params(vocabulary=vocabulary).fit(["a"])
+    before = [[2, 3, 1]]
+    assert ours.transform(["a b c"]).tolist() == fitted.transform(["a b c"]).tolist() == before
+    if isinstance(vocabulary, dict):
+        vocabulary["c"] = 4
+    else:
+        getattr(vocabulary, "append" if isinstance(vocabulary, list) else "add")("c")
+    assert ours.transform(["a b c"]).tolist() == [[2, 3, 4]]
+    # what was fitted is a copy
+    assert fitted.transform(["a b c"]).tolist() == before
+    assert fitted.fit(["a"]).transform(["a b c"]).tolist() == [[2, 3, 4]]
 
 
 def test_tokens_of_a_callable_analyzer():
@@ -426,7 +551,7 @@ def test_empty_input():
 
 
 def test_generators_are_read_once_and_to_the_end(monkeypatch):
-    monkeypatch.setattr(vectorizer, "_BATCH", 3)
+    monkeypatch.setattr(_encoding, "_BATCH", 3)
     documents = random_corpus(20)
     for method in ("fit_transform", "transform"):
         read = []
@@ -441,8 +566,8 @@ def test_batches_do_not_show(monkeypatch):
     documents = random_corpus(50)
     ours = TextVectorizerTransformer(min_df=3, max_length=7)
     expected = ours.fit_transform(documents)
-    monkeypatch.setattr(vectorizer, "_BATCH", 7)
-    monkeypatch.setattr(vectorizer, "_MAX_CODES", 5)
+    monkeypatch.setattr(_encoding, "_BATCH", 7)
+    monkeypatch.setattr(_encoding, "_MAX_CODES", 5)
     monkeypatch.setattr(vectorizer, "_MAX_KEPT_CODES", 3)
     for kind in (list, iter, np.array):
         again = clone(ours)
@@ -464,8 +589,8 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     monkeypatch.setattr(vectorizer, "_MAX_KEPT_CODES", n_pieces - 1)
     assert remembered() == 0
     monkeypatch.setattr(vectorizer, "_MAX_KEPT_CODES", n_pieces)
-    monkeypatch.setattr(vectorizer, "_MAX_CODES", 5)
-    monkeypatch.setattr(vectorizer, "_BATCH", 2)
+    monkeypatch.setattr(_encoding, "_MAX_CODES", 5)
+    monkeypatch.setattr(_encoding, "_BATCH", 2)
     assert remembered() < n_pieces
 
 
@@ -476,16 +601,16 @@ def test_what_is_remembered_is_bounded(monkeypatch):
 def eager(monkeypatch):
     """Processes whatever the size; says which tasks went to them."""
     tasks = []
-    delayed = vectorizer.delayed
+    delayed = _encoding.delayed
 
     def counting(function):
         tasks.append(function)
         return delayed(function)
 
-    monkeypatch.setattr(vectorizer, "_BATCH", 3)
-    monkeypatch.setattr(vectorizer, "_WORTH_STARTING", 0.0)
-    monkeypatch.setattr(vectorizer, "_WORTH_FEEDING", 0.0)
-    monkeypatch.setattr(vectorizer, "delayed", counting)
+    monkeypatch.setattr(_encoding, "_BATCH", 3)
+    monkeypatch.setattr(_encoding, "_WORTH_STARTING", 0.0)
+    monkeypatch.setattr(_encoding, "_WORTH_FEEDING", 0.0)
+    monkeypatch.setattr(_encoding, "delayed", counting)
     return tasks
 
 
@@ -528,10 +653,10 @@ def test_processes_start_for_seconds_of_work_only(eager, monkeypatch):
         now[0] += 0.1
         return text.split()
 
-    monkeypatch.setattr(vectorizer, "perf_counter", clock)
-    monkeypatch.setattr(vectorizer, "_last_parallel", -np.inf)
-    monkeypatch.setattr(vectorizer, "_WORTH_STARTING", 4.0)
-    monkeypatch.setattr(vectorizer, "_WORTH_FEEDING", 0.2)
+    monkeypatch.setattr(_encoding, "perf_counter", clock)
+    monkeypatch.setattr(_encoding, "_last_parallel", -np.inf)
+    monkeypatch.setattr(_encoding, "_WORTH_STARTING", 4.0)
+    monkeypatch.setattr(_encoding, "_WORTH_FEEDING", 0.2)
     ours = TextVectorizerTransformer(n_jobs=2, analyzer=slow)
     for n_documents, kind, goes in [
         (30, list, False),
@@ -548,7 +673,7 @@ def test_processes_start_for_seconds_of_work_only(eager, monkeypatch):
 
 
 def test_small_corpora_start_no_processes(monkeypatch):
-    monkeypatch.setattr(vectorizer, "Parallel", None)
+    monkeypatch.setattr(_encoding, "Parallel", None)
     TextVectorizerTransformer(n_jobs=2).fit_transform(random_corpus(1000))
 
 
@@ -578,7 +703,8 @@ def test_parameters_equal_the_documentation():
     documented = dict(re.findall(r"^(\w+) : .*default=(.*)$", section, flags=re.MULTILINE))
     assert list(documented) == list(parameters)
     for name, text in documented.items():
-        assert eval(text.replace("\\\\", "\\")) == parameters[name].default
+        expected = eval(text, {"TOKEN_PATTERN": _text.TOKEN_PATTERN})
+        assert expected == parameters[name].default
 
 
 def test_parameters_are_those_of_count_vectorizer_where_it_has_them():
@@ -617,7 +743,7 @@ def test_fit_is_idempotent_and_equals_fit_transform():
     # another corpus replaces everything
     ours.set_params(min_df=1).fit(["b"])
     assert ours.vocabulary_ == {"b": 2}
-    assert ours.transform(["b b"]).tolist() == [[2]]
+    assert ours.transform(["b b"]).tolist() == [[2, 2]]
 
 
 @pytest.mark.parametrize(
@@ -732,18 +858,22 @@ def test_feature_names():
 def test_set_output(container, library):
     texts = pd.Series(["a b", "b", ""], index=[7, 8, 9])
     plain = TextVectorizerTransformer().fit_transform(texts)
-    ours = TextVectorizerTransformer().set_output(transform=container)
+    # a frame cannot have more columns for longer documents: it has them all from the start
+    ours = TextVectorizerTransformer(max_length=4).set_output(transform=container)
     for X in (texts, texts.to_frame("text"), texts.tolist(), pl.Series(texts.tolist())):
         for frame in (ours.fit_transform(X), ours.transform(X)):
             assert isinstance(frame, library.DataFrame)
-            assert list(frame.columns) == ["token_0", "token_1"]
-            assert_array_equal(frame.to_numpy(), plain)
+            assert list(frame.columns) == [f"token_{i}" for i in range(4)]
+            assert_array_equal(frame.to_numpy(), np.pad(plain, ((0, 0), (0, 2))))
     if container == "pandas":
         assert ours.transform(texts.to_frame("text")).index.tolist() == [7, 8, 9]
         assert set(frame.dtypes) == {np.dtype(np.int32)}
     back = ours.inverse_transform(frame)
     assert [tokens.tolist() for tokens in back] == [["a", "b"], ["b"], []]
-    assert ours.transform([]).shape == (0, 2)
+    assert ours.transform([]).shape == (0, 4)
+    assert ours.transform(["a b a b b"]).to_numpy().tolist() == [[3, 2, 3, 2]]
+    learned = TextVectorizerTransformer(max_length=None).set_output(transform=container)
+    assert learned.fit(texts).transform(["a b b"]).to_numpy().tolist() == [[3, 2]]
 
 
 def test_read_only_input_and_arguments():
@@ -780,7 +910,8 @@ def test_pipeline_and_column_transformer():
     with_number = ColumnTransformer(
         [("text", TextVectorizerTransformer(), "text"), ("number", "passthrough", ["number"])]
     )
-    assert type(with_number.fit_transform(frame)) is np.ndarray
+    with pytest.raises(ValueError, match=r"columns cannot be put beside token ids: .*Stacking"):
+        with_number.fit_transform(frame)
 
 
 def test_inverse_transform():
@@ -816,6 +947,9 @@ def test_inverse_transform():
         (["a", None], r"got NoneType in row 1. Drop such rows, or put an empty string there"),
         (["a", "b", float("nan")], r"got float \(nan\) in row 2. Drop such rows"),
         ([np.nan], "row 0"),
+        (["a", Decimal("NaN")], r"got Decimal \(NaN\) in row 1. Drop"),
+        ([Decimal("sNaN")], r"got Decimal \(sNaN\) in row 0. Drop"),
+        (["a", Decimal("1.5")], r"got Decimal \(1.5\) in row 1. Convert it"),
         (np.array(["a", np.nan], dtype=object), "row 1"),
         (pd.Series(["a", None]), "in row 1. Drop such rows"),
         (pd.Series(["a", None], dtype="string"), r"got NAType \(<NA>\) in row 1. Drop"),
@@ -844,7 +978,7 @@ def test_bad_documents(params, X, message):
 
 
 def test_rows_are_counted_over_batches(monkeypatch):
-    monkeypatch.setattr(vectorizer, "_BATCH", 3)
+    monkeypatch.setattr(_encoding, "_BATCH", 3)
     documents = [*["a"] * 10, 1.5]
     for params in ({}, {"hash_buckets": 5}):
         for X in (documents, iter(documents)):
@@ -910,6 +1044,16 @@ def test_nothing_left_for_a_vocabulary(params, documents, message):
         TextVectorizerTransformer(**params).fit(documents)
 
 
+@pytest.mark.parametrize("name", ["preprocessor", "strip_accents"])
+@pytest.mark.parametrize(("result", "found"), [(None, "NoneType"), (b"a", "bytes"), (["a"], "li")])
+def test_functions_that_return_no_string(name, result, found):
+    ours = TextVectorizerTransformer(**{name: lambda document: result})
+    message = rf"{name} must return a string for each document, got {found}.* for 'a film'"
+    for method in (ours.fit, ours.fit_transform, lambda X: ours.build_analyzer()(X[0])):
+        with pytest.raises(ValueError, match=message):
+            method(["a film"])
+
+
 BAD_PARAMETERS = [
     ({"analyzer": "words"}, "'analyzer' parameter"),
     ({"lowercase": "yes"}, "'lowercase' parameter"),
@@ -920,6 +1064,9 @@ BAD_PARAMETERS = [
     ({"token_pattern": 5}, "'token_pattern' parameter"),
     ({"token_pattern": "("}, r"token_pattern must be a regular expression, got '\('"),
     ({"token_pattern": "(a)(b)"}, "one capturing group at most, got 2"),
+    ({"token_pattern": "a{1000000000000}"}, r"must be a regular expression, got 'a\{1000"),
+    ({"token_pattern": r"\w*"}, r"must not match the empty string, got '\\\\w\*'"),
+    ({"token_pattern": r"|a"}, "must not match the empty string"),
     ({"token_pattern": None}, "token_pattern must be a regular expression when there is no tok"),
     ({"vocabulary": 5}, "'vocabulary' parameter"),
     ({"vocabulary": "film"}, "vocabulary must be an iterable or mapping of tokens, got 'film'"),
@@ -940,10 +1087,12 @@ BAD_PARAMETERS = [
     ({"max_df": -0.1}, "'max_df' parameter"),
     ({"max_features": 0}, "'max_features' parameter"),
     ({"max_length": 0}, "'max_length' parameter"),
+    ({"max_length": 2**63}, "'max_length' parameter"),
     ({"max_length": None, "hash_buckets": 5}, "max_length must be an integer with hash_buckets"),
     ({"max_length": None, "vocabulary": ["a"]}, "max_length must be an integer with vocabulary"),
     ({"keep": "middle"}, "'keep' parameter"),
     ({"n_jobs": 1.5}, "'n_jobs' parameter"),
+    ({"n_jobs": 0}, "'n_jobs' parameter"),
 ]
 
 

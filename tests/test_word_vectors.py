@@ -5,10 +5,12 @@ import copy
 import doctest
 import gzip
 import importlib.util
+import io
 import lzma
 import pickle
 import struct
 import sys
+import tarfile
 import threading
 import time
 import tracemalloc
@@ -173,6 +175,31 @@ def test_tokens_with_spaces_and_odd_bytes(tmp_path):
     np.testing.assert_array_equal(rows[:4], [[1, 2], [3, 4], [5, 6], [9, 10]])
 
 
+@pytest.mark.parametrize("token", [" ", "\t", "  ", "\u00a0", "\x0b"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("separator", [" ", "\t"])
+@pytest.mark.parametrize("header", [False, True])
+def test_white_space_is_a_token_like_others(tmp_path, token, place, separator, header):
+    """As vectors of characters have it."""
+    tokens = ["a", "b"]
+    tokens.insert(place, token)
+    lines = ["3 2"] * header + [separator.join([t, "1", str(i)]) for i, t in enumerate(tokens)]
+    vectors = WordVectors(write(tmp_path, "\n".join(lines).encode()))
+    assert vectors.tokens == tuple(tokens)
+    rows, found = vectors.lookup(tokens)
+    assert found.all()
+    np.testing.assert_array_equal(rows, [[1, 0], [1, 1], [1, 2]])
+
+
+@pytest.mark.parametrize("newline", [b"\n", b""])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_space_is_a_token_in_binary(tmp_path, newline, place, monkeypatch):
+    monkeypatch.setattr(_vector_files, "_CHUNK", 7)
+    table = [("a", [1.0, 2.0]), ("b", [3.0, 4.0])]
+    table.insert(place, (" ", [5.0, 6.0]))
+    assert_holds(WordVectors(write(tmp_path, binary(dict(table), newline))), dict(table))
+
+
 def test_a_first_token_that_is_a_number_is_a_token(tmp_path):
     vectors = WordVectors(write(tmp_path, b"2014 1 2\nyear 3 4\n"))
     np.testing.assert_array_equal(vectors.lookup(["2014"])[0], [[1, 2]])
@@ -236,6 +263,42 @@ def test_bad_text(tmp_path, name):
     # The same behind a compression.
     with pytest.raises(ValueError, match=rf"vectors\.gz, {message}"):
         rows_for_ids(write(tmp_path, gzip.compress(content), "vectors.gz"), ("x",), 3)
+
+
+def tar(content):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        entry = tarfile.TarInfo("vectors.txt")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return file.getvalue()
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (tar(TEXT), "is a tar archive.*Unpack it"),
+        (gzip.compress(tar(TEXT)), "is a tar archive.*Unpack it"),
+        (lzma.compress(tar(TEXT)), "is a tar archive.*Unpack it"),
+        (gzip.compress(gzip.compress(TEXT)), "is compressed twice.*Unpack it"),
+        (gzip.compress(bz2.compress(TEXT)), "is compressed twice.*Unpack it"),
+        (b"7z\xbc\xaf\x27\x1c\0\4" + bytes(50), "is a 7z archive.*Unpack it"),
+        (b"Rar!\x1a\x07\x01\0" + bytes(50), "is a RAR archive.*Unpack it"),
+        (b"\x28\xb5\x2f\xfd" + bytes(50), "is compressed with Zstandard.*Decompress it"),
+        (pickle.dumps(TABLE), "is a pickle.*Load it with gensim"),
+        (npy(np.eye(2)), r"is an array of NumPy.*numpy\.load"),
+    ],
+    ids="tar tar-gz tar-xz gz-gz bz2-gz 7z rar zst pickle npy".split(),
+)
+def test_files_of_another_kind_are_named(tmp_path, content, message):
+    with pytest.raises(ValueError, match=rf"vectors\.txt {message}"):
+        WordVectors(write(tmp_path, content)).lookup(["a"])
 
 
 @pytest.mark.parametrize("n_kept", [20, 33, 40, 41])
@@ -577,6 +640,7 @@ def test_the_callers_arrays_are_neither_shared_nor_written_to():
         ("glove-6b-50d", {"scale": 0}, "scale must be a standard deviation above 0 or None, got 0"),
         ("glove-6b-50d", {"scale": "x"}, "scale must be a standard deviation"),
         ("glove-6b-50d", {"scale": float("nan")}, "scale must be a standard deviation"),
+        ([[1, 2]], {"tokens": {"a"}}, "in the order of the rows .*got a set"),
         ([[1, 2]], {}, "got list without tokens"),
         ([[1, 2]], {"tokens": ["a", "b"]}, "a row for each of the 2 tokens, got 1 rows"),
         ([[1], [2]], {"tokens": ["a", "a"]}, "tokens must differ, got 'a' more than once"),
@@ -623,6 +687,32 @@ def test_home_folder(tmp_path, monkeypatch):
     vectors = WordVectors("~/vectors.txt")
     assert_holds(vectors)
     assert vectors.source == "~/vectors.txt"
+
+
+def test_a_relative_path_is_that_of_the_folder_it_was_given_in(tmp_path, monkeypatch):
+    """Also in another process, as the worker of a search is one, which may be anywhere."""
+    for name, content in (("first", TEXT), ("second", b"other 1 2\n")):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, content)
+    monkeypatch.chdir(tmp_path / "first")
+    vectors = WordVectors("vectors.txt")
+    assert vectors.source == "vectors.txt"
+    pickled = pickle.dumps(vectors)
+    monkeypatch.chdir(tmp_path / "second")
+    assert_holds(vectors)
+    assert_holds(pickle.loads(pickled))
+    assert pickle.loads(pickled) == vectors
+    assert WordVectors("vectors.txt") != vectors
+    # moved elsewhere with its folder, as to another machine
+    (tmp_path / "first").rename(tmp_path / "third")
+    monkeypatch.chdir(tmp_path / "third")
+    assert_holds(pickle.loads(pickled))
+
+
+def test_where_a_relative_path_was_looked_for_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"no such file exists in .*{tmp_path.name}"):
+        WordVectors("vectors.txt")
 
 
 # Identity

@@ -61,9 +61,7 @@ class Forward:
         """Pooled features, what the first dense layer reads, shape (n_samples, n_features)."""
         lengths = document_lengths(ids)
         longest, n_tokens = int(lengths.max()), int(lengths.sum())
-        ids = np.where(self.known.take(ids[:, :longest], mode="clip"), ids[:, :longest], 1)
-        if ids.max() >= len(self.known):
-            ids[ids >= len(self.known)] = 1
+        ids = self.as_read(ids[:, :longest])
         most = max(BLOCK_VALUES // max(self.architecture.filters), 1)  # windows
         if len(ids) * longest <= most:
             return self._pooled(ids)
@@ -73,22 +71,47 @@ class Forward:
         def work(block):
             features[block] = self._pooled(ids[block, : lengths[block[-1]]])
 
-        blocks = _blocks(np.argsort(lengths, kind="stable"), lengths, most)
+        blocks = blocks_by_length(lengths, most)
         for_each(work, blocks, n_tokens * self.products.width)
         return features
 
-    def _pooled(self, ids):
-        """Features of a few documents, (n, features)."""
+    def as_read(self, ids):
+        """The same documents with what the network reads as unknown as the unknown id."""
+        ids = np.where(self.known.take(ids, mode="clip"), ids, 1)
+        if ids.max() >= len(self.known):
+            ids[ids >= len(self.known)] = 1
+        return ids
+
+    def sums_by_size(self, ids):
+        """For each kernel size the sums over its windows, (n, T, filters): before the bias.
+
+        `ids` are as they are read. With `pools_sums` windows that start on padding sum up to
+        minus infinity.
+        """
         tables, places = self.products.look_up(ids)
         n, n_positions = places.shape
-        a = self.architecture
-        padded = np.zeros((n, n_positions + max(a.kernel_sizes) - 1), dtype=np.intp)
+        kernel_sizes = self.architecture.kernel_sizes
+        padded = np.zeros((n, n_positions + max(kernel_sizes) - 1), dtype=np.intp)
         padded[:, :n_positions] = places  # (n, T + k - 1); padding is at place 0
-        pooled = []
-        for i, (k, table) in enumerate(zip(a.kernel_sizes, tables, strict=True)):
+        for k, table in zip(kernel_sizes, tables, strict=True):
             rows = padded * k
-            sums = window_sums(table, [rows[:, j : j + n_positions] + j for j in range(k)])
-            if a.pools_sums:
+            yield window_sums(table, [rows[:, j : j + n_positions] + j for j in range(k)])
+
+    def activations(self, i, sums, counts):
+        """What a kernel size pools over the document: (n, positions, filters), and what counts."""
+        a, biases = self.architecture, self.weights["biases"][i]
+        x = self._activated(sums, biases[0], counts)
+        later = self.weights["kernels"][i][1 - a.conv_layers :] if a.conv_layers > 1 else []
+        for kernel, bias in zip(later, biases[1:], strict=True):
+            x, counts = pool_positions(x, counts, a.pool_size)
+            x = self._activated(convolve(x, kernel), bias, counts)
+        return x, counts
+
+    def _pooled(self, ids):
+        """Features of a few documents, (n, features)."""
+        pooled = []
+        for i, sums in enumerate(self.sums_by_size(ids)):
+            if self.architecture.pools_sums:
                 pooled.append(self.activation(sums.max(axis=1) + self.weights["biases"][i][0]))
             else:
                 pooled += self._pooled_activations(i, sums, ids != 0)
@@ -99,16 +122,11 @@ class Forward:
 
     def _pooled_activations(self, i, sums, counts):
         """Features of a kernel size, from the sums over the windows of its first convolution."""
-        a, biases = self.architecture, self.weights["biases"][i]
-        x = self._activated(sums, biases[0], counts)
-        later = self.weights["kernels"][i][1 - a.conv_layers :] if a.conv_layers > 1 else []
-        for kernel, bias in zip(later, biases[1:], strict=True):
-            x, counts = pool_positions(x, counts, a.pool_size)
-            x = self._activated(convolve(x, kernel), bias, counts)
-        pooled = []
-        if "max" in a.pooling:
+        x, counts = self.activations(i, sums, counts)
+        pooling, pooled = self.architecture.pooling, []
+        if "max" in pooling:
             pooled.append(np.where(counts[:, :, None], x, -np.inf).max(axis=1))
-        if "average" in a.pooling:
+        if "average" in pooling:
             # added up in order, so that neither padding nor the shape changes how it is rounded
             total = np.cumsum(x, axis=1)[:, -1]  # (n, filters)
             pooled.append(total / np.maximum(counts.sum(axis=1, dtype=np.float32), 1)[:, None])
@@ -154,14 +172,14 @@ class TokenProducts:
         """Make the products of tokens that have none yet; False if there is no room for them."""
         with self._lock:
             ids = np.unique(ids[self.places[ids] < 0])
-            stop = self.n_kept + len(ids)
+            start, stop = self.n_kept, self.n_kept + len(ids)
             if stop > self.n_places:
                 return False
+            self.n_kept = stop  # first: an interrupt must not leave places that others get as well
             for table, products in zip(self.tables, self._products(ids), strict=True):
-                table[self.n_kept : stop] = products
+                table[start:stop] = products
             # last, since other threads read it without waiting
-            self.places[ids] = np.arange(self.n_kept, stop)
-            self.n_kept = stop
+            self.places[ids] = np.arange(start, stop)
         return True
 
     def _without_keeping(self, ids):
@@ -197,9 +215,9 @@ class TokenProducts:
         ]
 
 
-def _blocks(order, lengths, most):
+def blocks_by_length(lengths, most):
     """Cut documents, sorted by length, into runs of so many windows at most, or single ones."""
-    start = 0
+    order, start = np.argsort(lengths, kind="stable"), 0
     while start < len(order):
         stop = start + 1
         while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= most:

@@ -4,10 +4,10 @@ from copy import deepcopy
 
 import numpy as np
 
-from sklearn_textcnn._stacking import LINEAR_ALONE, part_factors
+from sklearn_textcnn._stacking import LINEAR_ALONE, judged, part_factors
 from sklearn_textcnn.network.architecture import arrays_of
 from sklearn_textcnn.network.forward import Forward
-from sklearn_textcnn.training.losses import cross_entropy, hits
+from sklearn_textcnn.training.losses import hits, mean_cross_entropy
 
 
 class Course:
@@ -111,20 +111,25 @@ class Course:
         with np.errstate(all="ignore"):  # that training diverges is said once, as an error
             logits = Forward(self.architecture, weights, self.known).logits(data.ids)
             scores = self._scores(data, logits, "")
-        if data.beside is not None and np.isfinite(logits).all():
-            judged = np.isfinite(data.beside).all(axis=1)
-            data, logits = data.take(judged), logits[judged]
-            arrays = data.beside, logits, data.targets, data.weights
-            factors = part_factors(*arrays, self.architecture.output == "softmax")
+        if data.beside is not None and np.isfinite(scores["val_loss"]):
+            factors = factors_of(data, logits, self.architecture)
             self._is_useless = factors == LINEAR_ALONE
-            if judged.any():
-                scores |= self._scores(data, factors.sum(data.beside, logits), "_with_linear")
+            some = judged(data.beside, logits)
+            if some.any():
+                both = factors.sum(data.beside, logits)[some]
+                scores |= self._scores(data.take(some), both, "_with_linear")
         return scores
 
     def _scores(self, data, logits, suffix):
         output = self.architecture.output
-        losses = cross_entropy(data.targets, logits, output)[0]
+        losses = mean_cross_entropy(data.targets, logits, output)[0]
         weights = data.weights / data.weights.sum()
         right = hits(data.targets, logits, output)
         scores = {"val_loss": losses @ weights, "val_accuracy": right @ weights}
         return {name + suffix: float(score) for name, score in scores.items()}
+
+
+def factors_of(documents, network_logits, architecture):
+    """What network and linear part count for, by documents that neither has seen."""
+    arrays = documents.beside, network_logits, documents.targets, documents.weights
+    return part_factors(*arrays, architecture.output == "softmax")

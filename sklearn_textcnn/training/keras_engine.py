@@ -28,6 +28,8 @@ def _limit_threads_in_worker():
         pass
 
 
+# Which way is better, of scores that Keras has no metric for and so does not know.
+_BETTER = {"val_loss_with_linear": "min", "val_accuracy_with_linear": "max"}
 _fits = count(1)
 _limit_threads_in_worker()
 tf.constant(0.0) + 0.0  # the first operation makes TensorFlow describe the machine
@@ -106,6 +108,9 @@ class KerasEngine:
     def _fit(self, documents, course, rng):
         model, batches = self.network.model, _Batches(documents, self.options, rng)
         callbacks = copy.deepcopy(self.options.callbacks)
+        for callback in callbacks:
+            if getattr(callback, "mode", None) == "auto" and callback.monitor in _BETTER:
+                callback.mode = _BETTER[callback.monitor]
         ours = _CourseCallback(self.network, course, batches)
         logger = tf.get_logger()
         logger.addFilter(_says_something)

@@ -16,6 +16,7 @@ if keras.backend.backend() != "tensorflow":
 
 # What cannot win a maximum; float16 has no such small numbers.
 LOWEST = {"float16": -6e4}
+LAST = 2**31 - 1
 
 
 class KerasNetwork:
@@ -170,40 +171,98 @@ def _masked(x, counts, value):
 
 
 def _linear_part(ids, linear):
-    """What `_ngrams.linear_logits` computes, with look-ups of integers for the pairs."""
+    """What `_ngrams.linear_logits` computes, in operations that every format of export has."""
     rows, pairs = linear["rows"], linear["pairs"]
     n_ids = len(rows) - len(pairs)
     is_feature = ops.logical_and(ops.greater(ids, 1), ops.less(ids, n_ids))
     features = ops.where(is_feature, ids, 0)  # (n, T)
     if len(pairs):
-        left, right = (ops.cast(part, "int64") for part in (features[:, :-1], features[:, 1:]))
-        both = ops.logical_and(ops.greater(left, 1), ops.greater(right, 1))
-        keys = ops.where(both, left * n_ids + right, 0)
-        places = keras.layers.IntegerLookup(vocabulary=pairs)(keys)  # 0 for all others
-        places = ops.where(ops.greater(places, 0), places + (n_ids - 1), 0)
-        features = ops.concatenate([features, ops.cast(places, features.dtype)], axis=1)
+        numbers, order = _pair_numbers(features, pairs, n_ids)  # (n, T - 1)
+        features = ops.concatenate([features, numbers], axis=1)
+        rows = np.concatenate([rows[:n_ids], rows[n_ids:][order]])
     features, frequencies = _term_frequencies(features)  # (n, 2 * T - 1)
-    table = keras.layers.Embedding(
-        *rows.shape, embeddings_initializer="zeros", trainable=False, dtype="float32"
-    )
-    found = table(features)  # (n, 2 * T - 1, n_outputs + 1)
-    table.set_weights([rows])
+    found = _frozen_table(rows, "ngram_weights")(features)  # (n, 2 * T - 1, n_outputs + 1)
     frequencies = ops.expand_dims(frequencies, 2)
     sums = ops.sum(found[:, :, :-1] * frequencies, axis=1)
     norms = ops.sqrt(ops.maximum(ops.sum(found[:, :, -1:] * frequencies**2, axis=1), 1e-12))
     return ops.add(ops.divide(sums, norms), linear["intercept"].astype(np.float32))
 
 
+def _pair_numbers(features, pairs, n_ids):
+    """Rows of the pairs of neighbors, (n, T - 1), 0 for none, and the order of these rows."""
+    codes, buckets, order = _hashed(pairs, n_ids)
+    code = _frozen_table(codes, "pair_codes")(features)  # (n, T, 2)
+    places = ops.add(code[:, :-1, 0], code[:, 1:, 1])  # (n, T - 1)
+    bucket = _frozen_table(buckets, "pair_buckets")(places)  # (n, T - 1, 1 + size)
+    left = ops.cast(ops.expand_dims(features[:, :-1], 2), bucket.dtype)
+    is_it = ops.equal(bucket[:, :, 1:], left)  # once at most
+    # in this order: Keras takes a vector that is added to something for a bias of any of its axes
+    numbers = ops.add(np.arange(buckets.shape[1] - 1), bucket[:, :, :1])
+    return ops.cast(ops.sum(ops.where(is_it, numbers, 0), axis=2), features.dtype), order
+
+
+def _hashed(pairs, n_ids):
+    """A hash table of pairs, which is read with a sum and two look-ups.
+
+    The bucket of a pair is the sum of a random number of the left id and the rank of the right one.
+    So no two pairs of a bucket have the same left id, and that alone tells which of them it is.
+
+    Returns
+    -------
+    codes : ndarray of shape (n_ids, 2)
+        The number of each id on the left, and its rank on the right.
+    buckets : ndarray of shape (n_buckets, 1 + size)
+        The row of the first pair in each, then the left ids of all, -1 where there are no more.
+    order : ndarray of shape (n_pairs,)
+        The order of the pairs in the buckets, in which their rows follow those of the ids.
+    """
+    left, right = np.divmod(pairs, n_ids)
+    rights, ranks = np.unique(right, return_inverse=True)
+    n_numbers = -(-len(pairs) // 4)  # few enough to be small, many enough for small buckets
+    codes = np.full((n_ids, 2), len(rights))  # a rank that no pair has
+    codes[:, 0] = np.random.default_rng(0).integers(n_numbers, size=n_ids)
+    codes[rights, 1] = np.arange(len(rights))
+    places = codes[left, 0] + ranks
+    order = np.argsort(places, kind="stable")
+    counts = np.bincount(places, minlength=n_numbers + len(rights))
+    starts = np.cumsum(counts) - counts
+    buckets = np.full((len(counts), 1 + counts.max()), -1)
+    buckets[:, 0] = n_ids + starts
+    places = places[order]
+    buckets[places, 1 + np.arange(len(pairs)) - starts[places]] = left[order]
+    return codes, buckets, order
+
+
+def _frozen_table(rows, name):
+    """A layer that looks up rows of numbers.
+
+    Whole numbers are kept as int64: float32 is not exact beyond 2**24 and would be rounded by a
+    converter that quantizes, and GPUs do not look up int32.
+    """
+    dtype = "float32" if rows.dtype.kind == "f" else "int64"
+    table = keras.layers.Embedding(
+        *rows.shape, embeddings_initializer="zeros", trainable=False, dtype=dtype, name=name
+    )
+    table.build()
+    table.set_weights([rows])
+    return table
+
+
 def _term_frequencies(numbers):
-    """The numbers of each row (n, T) sorted, and ``1 + log(count)`` at the first of equal ones."""
+    """The distinct numbers of each row (n, T), and ``1 + log(count)``, 0 where there are no more.
+
+    With sorting alone: formats of export have neither sums of segments nor anything like them that
+    would not take the square of T.
+    """
     numbers = ops.sort(numbers, axis=1)
+    ones = ops.ones_like(numbers)
+    places, n_places = ops.cumsum(ones, axis=1), ops.sum(ones, axis=1, keepdims=True)
     is_new = ops.not_equal(numbers[:, 1:], numbers[:, :-1])
     is_new = ops.concatenate([ops.ones_like(numbers[:, :1], dtype="bool"), is_new], axis=1)
-    within = ops.cumsum(ops.cast(is_new, "int32"), axis=1)  # (n, T)
-    before = ops.cumsum(within[:, -1:], axis=0) - within[:, -1:] - 1  # (n, 1)
-    # in this order: Keras takes a column that is added to something for a bias of its columns
-    which = before + within  # (n, T)
-    flat = ops.reshape(which, [-1])
-    counts = ops.take(ops.segment_sum(ops.ones_like(flat), flat, sorted=True), which)  # (n, T)
-    counts = ops.cast(counts, "float32")
-    return numbers, ops.where(is_new, 1 + ops.log(counts), 0.0)
+    # both rise, so that they stay side by side
+    starts = ops.sort(ops.where(is_new, places, n_places + 1), axis=1)  # (n, T)
+    numbers = ops.sort(ops.where(is_new, numbers, LAST), axis=1)
+    counts = ops.concatenate([starts[:, 1:], n_places + 1], axis=1) - starts  # (n, T)
+    is_there = ops.greater(counts, 0)
+    frequencies = 1 + ops.log(ops.cast(ops.maximum(counts, 1), "float32"))
+    return ops.where(is_there, numbers, 0), ops.where(is_there, frequencies, 0.0)

@@ -2,21 +2,17 @@
 
 import numpy as np
 
+from sklearn_textcnn.network.losses import cross_entropy
 
-def cross_entropy(targets, logits, output):
+
+def mean_cross_entropy(targets, logits, output):
     """Cross-entropy of each document, (n,), and its gradient, (n, n_outputs).
 
     The losses of several sigmoids are averaged.
     """
-    if output == "softmax":
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        losses = -(targets * log_probabilities).sum(axis=1)
-        return losses, np.exp(log_probabilities) * targets.sum(axis=1, keepdims=True) - targets
-    small = np.exp(-np.abs(logits))
-    losses = np.maximum(logits, 0) - logits * targets + np.log1p(small)
-    probabilities = np.where(logits >= 0, 1, small) / (1 + small)
-    return losses.mean(axis=1), (probabilities - targets) / targets.shape[1]
+    losses, slopes = cross_entropy(logits, targets, output == "softmax")
+    n = 1 if output == "softmax" else targets.shape[1]
+    return losses / n, slopes / n
 
 
 def hits(targets, logits, output):

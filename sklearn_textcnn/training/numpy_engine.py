@@ -23,7 +23,7 @@ from sklearn_textcnn.network.operations import ACTIVATIONS, document_lengths, wi
 from sklearn_textcnn.network.threads import n_threads
 from sklearn_textcnn.training.batches import BatchTokens, Epoch
 from sklearn_textcnn.training.blas import one_thread_for_products
-from sklearn_textcnn.training.losses import cross_entropy, hits, smoothed
+from sklearn_textcnn.training.losses import hits, mean_cross_entropy, smoothed
 from sklearn_textcnn.training.missed_steps import MissedSteps
 from sklearn_textcnn.training.update_rules import BY_NAME
 
@@ -82,7 +82,7 @@ class NumpyEngine:
         self.columns = np.r_[*(columns for part in parts for columns in part.columns)]
         self.rows = np.argsort(self.columns)
         self.activation, self.slope = ACTIVATIONS[architecture.activation]
-        self.each = lambda work, items: [work(item) for item in items]
+        self.each = _one_by_one
         self.step_number, self.slots, self.missed = 0, {}, None
 
     def train(self, weights, known, documents, course, rng, undo=None):
@@ -91,12 +91,15 @@ class NumpyEngine:
         The tables of `weights` are trained in place; `undo`, a list, gets a function that puts them
         back, and what the optimizer knew. Returns the weights to keep.
         """
-        self.interrupted, outcome, began, done = False, [], [], allocate_lock()
+        interrupted, outcome, began, done = [], [], [], allocate_lock()
+        self.interrupted = interrupted
         done.acquire()
 
         def fit():
             began.append(True)
             try:
+                if interrupted:  # `self.interrupted` may be that of a later call by now
+                    raise KeyboardInterrupt
                 outcome.append(self._train(known, documents, course, rng))
             except BaseException as error:
                 outcome.append(error)
@@ -115,7 +118,7 @@ class NumpyEngine:
                 done.acquire(timeout=0.1)  # a signal may wait until this thread does something
         finally:
             # a thread that has not begun yet will find this, and end
-            self.interrupted = True
+            interrupted.append(True)
             while began and not outcome:
                 done.acquire(timeout=0.1)
         if isinstance(outcome[0], BaseException):
@@ -123,7 +126,6 @@ class NumpyEngine:
         return outcome[0]
 
     def _train(self, known, documents, course, rng):
-        self._stop_if_interrupted()
         share = self.options.label_smoothing
         targets = smoothed(documents.targets, self.architecture.output, share)
         documents = replace(documents, targets=targets)
@@ -222,11 +224,11 @@ class NumpyEngine:
             one_thread_for_products() as limit,
             ThreadPoolExecutor(n, initializer=limit.of_this_thread) as pool,
         ):
-            alone, self.each = self.each, _Team(pool) if n > 1 else self.each
+            self.each = _Team(pool) if n > 1 else _one_by_one
             try:
                 yield
             finally:
-                self.each = alone
+                self.each = _one_by_one
 
     def _catch_up(self, known):
         """Bring rows up to date that were not in the last batches of an epoch."""
@@ -249,7 +251,7 @@ class NumpyEngine:
         rows = rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)  # (n_tokens, dim)
         features, windows = self._features(rows, index)
         inputs, logits = self._dense(features, rng)
-        losses, by_logit = cross_entropy(targets, logits, self.architecture.output)
+        losses, by_logit = mean_cross_entropy(targets, logits, self.architecture.output)
         by_logit *= (weights / np.float32(len(weights)))[:, None]
         penalty = self._penalty()
         self.step_number += 1
@@ -452,6 +454,10 @@ def _limit_norms(kernel, most):
 
 # NumPy's warnings are switched for each thread. That training diverges is said once, by the course.
 _quiet = partial(np.errstate, all="ignore")
+
+
+def _one_by_one(work, items):
+    return [work(item) for item in items]
 
 
 class _Team:

@@ -1,0 +1,216 @@
+"""From documents to flat ids, in batches and in other processes where that pays off."""
+
+from array import array
+from collections import defaultdict
+from contextlib import suppress
+from functools import partial
+from struct import Struct
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.utils.parallel import Parallel, delayed
+
+from sklearn_textcnn._text import checked_object, checked_text, describe, splitter
+
+ID_BYTES = array("i").itemsize
+_pack = Struct("i").pack
+
+_BATCH = 2048  # documents
+_MAX_CODES = 2**20  # distinct pieces remembered while a corpus is encoded
+_LONGEST_KEPT = 64  # letters of each: longer ones hardly ever come again
+
+# Starting processes takes a second or two, feeding running ones a few hundredths.
+_WORTH_STARTING = 4.0  # seconds of work left
+_WORTH_FEEDING = 0.2
+_PROCESSES_STAY = 240.0  # seconds; loky stops idle processes after 300
+_MAX_PARALLEL_CHUNK = 50_000  # documents
+_last_parallel = -np.inf
+
+
+class Chunk(NamedTuple):
+    """Some encoded documents: flat ids, the length of each, and what they were before the cut."""
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    n_cut: int
+    n_tokens: float
+
+
+class Recipe:
+    """How documents become packed ids: all that another process needs to do it."""
+
+    def __init__(self, estimator, max_length=None, estimates_whole=False):
+        self.raw = callable(estimator.analyzer)
+        max_length = max_length or estimator.max_length
+        self.split, self.tokenize, self.leaves_pieces_out = splitter(estimator, max_length)
+        self.window = slice(None)
+        if max_length is not None:
+            n_bytes = max_length * ID_BYTES
+            self.window = slice(n_bytes) if estimator.keep == "head" else slice(-n_bytes, None)
+        self.max_length = max_length if estimates_whole else None
+
+    def check_all(self, documents):
+        """Check documents that are not wanted as ids."""
+        while batch := documents.take(_BATCH):
+            self.check(batch, documents.row - len(batch))
+
+    def check(self, documents, first_row):
+        """The documents of a batch as the splitter takes them."""
+        if set(map(type, documents)) == {str}:
+            return documents
+        check = checked_object if self.raw else checked_text
+        return [check(document, first_row + i) for i, document in enumerate(documents)]
+
+    def encode(self, documents, first_row, codes):
+        """A chunk of a batch; `n_cut` and `n_tokens` only where the recipe estimates them."""
+        documents = self.check(documents, first_row)
+        split, code, window = self.split, codes.__getitem__, self.window
+        try:
+            rows = [b"".join(map(code, split(document))) for document in documents]
+        except TypeError:
+            self._explain(documents, first_row)
+            raise
+        cut = self._cut(documents, rows) if self.max_length else (0, 0)
+        rows = [row[window] for row in rows]
+        lengths = np.fromiter(map(len, rows), np.intp, len(rows)) // ID_BYTES
+        return Chunk(np.frombuffer(b"".join(rows), dtype=np.int32), lengths, *cut)
+
+    def _cut(self, documents, rows):
+        """How many documents are about to be cut, and how many tokens they all have.
+
+        The tokens of pieces that were left out are estimated: as many a piece as in the others.
+        """
+        n_cut, n_tokens = 0, 0
+        for document, row in zip(documents, rows, strict=True):
+            n = len(row) // ID_BYTES
+            if n >= self.max_length and self.leaves_pieces_out:
+                n *= max(len(document.split()) / self.max_length, 1)
+            n_cut += n > self.max_length
+            n_tokens += n
+        return n_cut, n_tokens
+
+    def _explain(self, documents, first_row):
+        """Raise a ValueError if a document's tokens are not strings."""
+        for i, document in enumerate(documents):
+            tokens = self.split(document)
+            where = f"for the document in row {first_row + i}"
+            remedy = "The analyzer or tokenizer must return an iterable of strings."
+            try:
+                tokens = iter(tokens)
+            except TypeError:
+                raise ValueError(
+                    f"Tokens must be strings, got {describe(tokens)} instead of tokens {where}. "
+                    + remedy
+                ) from None
+            for token in tokens:
+                if not isinstance(token, str):
+                    raise ValueError(
+                        f"Tokens must be strings, got {describe(token)} {where}. {remedy}"
+                    )
+
+
+class Codes(dict):
+    """Piece of text -> its ids as bytes.
+
+    A document is the concatenation of the bytes of its pieces, so looking pieces up, counting the
+    tokens and flattening happen without a step of Python per token.
+    """
+
+    def __init__(self, tokenize, id_of):
+        super().__init__()
+        self.tokenize = tokenize
+        self.id_of = id_of
+
+    def __missing__(self, piece):
+        if not isinstance(piece, str):
+            raise TypeError(f"Tokens must be strings, got {describe(piece)}.")
+        tokens = (str.__str__(piece),) if self.tokenize is None else self.tokenize(piece)
+        if len(tokens) == 1:  # most often
+            packed = _pack(self.id_of(tokens[0]))
+        else:
+            packed = array("i", map(self.id_of, tokens)).tobytes()
+        if len(piece) <= _LONGEST_KEPT:
+            self[piece] = packed
+        return packed
+
+
+def encode(recipe, documents, id_of, codes, n_jobs):
+    """Yield flat ids and lengths, chunk by chunk; in other processes where that pays off."""
+    started = perf_counter()
+    while not (_pays_off(documents, perf_counter() - started) and effective_n_jobs(n_jobs) > 1):
+        row = documents.row
+        batch = documents.take(_BATCH)
+        if not batch:
+            return
+        yield _encode_here(recipe, batch, row, codes)
+    n_jobs = effective_n_jobs(n_jobs)
+    share = -(-documents.remaining() // n_jobs)
+    row = documents.row
+    own = documents.take(share)
+    size = min(share, _MAX_PARALLEL_CHUNK)
+    # This process does a share too, so one task less than processes is under way at any time.
+    parallel = Parallel(
+        n_jobs=n_jobs,
+        prefer="processes",
+        return_as="generator",
+        pre_dispatch=n_jobs - 1,
+        batch_size=1,
+    )
+    results = parallel(
+        delayed(_encode_apart)(recipe, batch, documents.row - len(batch))
+        for batch in iter(partial(documents.take, size), [])
+    )
+    try:
+        for start in range(0, len(own), _BATCH):
+            yield _encode_here(recipe, own[start : start + _BATCH], row + start, codes)
+    except Exception:
+        # Let running tasks come to their end: cancelling them kills the processes, with warnings.
+        documents.close()
+        with suppress(Exception):
+            list(results)
+        raise
+    for tokens, chunk in results:
+        # The ids of another process are positions in its own list of tokens.
+        yield chunk._replace(ids=np.fromiter(map(id_of, tokens), np.int32, len(tokens))[chunk.ids])
+    global _last_parallel
+    _last_parallel = perf_counter()
+
+
+def _encode_here(recipe, documents, first_row, codes):
+    if len(codes) > _MAX_CODES:
+        codes.clear()
+    return recipe.encode(documents, first_row, codes)
+
+
+def _pays_off(documents, seconds):
+    """Whether the rest will take so long that other processes are worth their cost."""
+    running = perf_counter() - _last_parallel < _PROCESSES_STAY
+    left = seconds * documents.remaining() / max(documents.row, 1)
+    return left > (_WORTH_FEEDING if running else _WORTH_STARTING)
+
+
+def _encode_apart(recipe, documents, first_row):
+    seen = provisional_ids()
+    codes = Codes(recipe.tokenize, seen.__getitem__)
+    chunk = recipe.encode(documents, first_row, codes)
+    return list(seen), chunk
+
+
+def provisional_ids():
+    """A mapping that gives each new token the next number, from 0 on."""
+    seen = defaultdict()
+    seen.default_factory = seen.__len__
+    return seen
+
+
+def document_frequencies(chunk, n_tokens):
+    ids, lengths = chunk.ids, chunk.lengths
+    # Sorting the narrower integers takes half the time.
+    dtype = np.int32 if len(lengths) * n_tokens < 2**31 else np.int64
+    keys = np.repeat(np.arange(len(lengths), dtype=dtype) * dtype(n_tokens), lengths) + ids
+    keys.sort()
+    first = np.ones(len(keys), dtype=bool)
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    return np.bincount(keys[first] % n_tokens, minlength=n_tokens)
