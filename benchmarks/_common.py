@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 CORPORA = HERE.parent.parent / "shared" / "data"
 PACKAGES = (
     "sklearn_textcnn numpy scikit-learn joblib tensorflow keras scikeras torch skorch "
-    "fasttext-wheel"
+    "fasttext-wheel lime"
 ).split()
 
 

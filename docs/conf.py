@@ -15,8 +15,12 @@ version = release = sklearn_textcnn.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
     "benchmark_results",
+    "benchmark_summary",
+    "readme_example",
 ]
 exclude_patterns = ["_build"]
 templates_path = []
@@ -38,4 +42,21 @@ html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 html_static_path = ["_static"]
-html_css_files = ["pages.css"]
+html_css_files = ["pages.css", "gallery.css"]
+
+# Every script of the gallery is run; an error in one ends the build.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("sklearn_textcnn",),
+    "filename_pattern": r"\.py$",
+    "subsection_order": "gallery_order.section",
+    "within_subsection_order": "gallery_order.page",
+    "minigallery_sort_order": "gallery_order.page",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_signature": False,
+    "write_computation_times": False,
+}

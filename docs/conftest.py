@@ -2,6 +2,9 @@
 
 import pytest
 
+# What sphinx-gallery writes.
+collect_ignore = ["gallery"]
+
 # Keras' own look at its variables, when it saves a model.
 KERAS_MAKES_ARRAYS = "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
 # What an example cuts, it cuts to show how.

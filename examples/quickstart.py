@@ -44,15 +44,22 @@ def main():
     X_train, X_test, y_train, y_test = train_test_split(
         texts, labels, test_size=0.2, stratify=labels, random_state=0
     )
-    model = make_pipeline(TextVectorizerTransformer(), TextCNNClassifier(random_state=0, verbose=1))
+    model = text_cnn(random_state=0)
     baseline = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LinearSVC())
     compare(model, baseline, X_train, X_test, y_train, y_test)
 
-    quick = make_pipeline(TextVectorizerTransformer(), TextCNNClassifier(epochs=10, random_state=0))
+    quick = text_cnn(epochs=10, random_state=0)
     cross_validate(quick, baseline, *sample(X_train, y_train))
     search(quick, *sample(X_train, y_train))
     save_load_predict(model, new_sentences or X_test[:3])
     print(f"\nAll of it took {time.perf_counter() - began:.0f} seconds.")
+
+
+def text_cnn(**parameters):
+    """Return a pipeline that shows how far each step of it is."""
+    return make_pipeline(
+        TextVectorizerTransformer(verbose=1), TextCNNClassifier(verbose=1, **parameters)
+    )
 
 
 def parse_arguments():
@@ -74,7 +81,7 @@ def load(arguments):
         texts, labels = read_csv(arguments.csv, arguments.text, arguments.label)
         new_sentences = None
     else:
-        corpus = load_docstrings()
+        corpus = load_docstrings(verbose=1)
         texts, labels = corpus.data, np.array(corpus.target_names)[corpus.target]
         new_sentences = NEW_SENTENCES
     counts = Counter(labels.tolist())
@@ -152,7 +159,7 @@ def compare(model, baseline, X_train, X_test, y_train, y_test):
     heading(f"Training on {len(X_train):,} documents")
     began = time.perf_counter()
     model.fit(X_train, y_train)
-    print(f"The text CNN took {time.perf_counter() - began:.1f} seconds,", end=" ")
+    print(f"The text CNN took {time.perf_counter() - began:.1f} seconds,", end=" ", flush=True)
     began = time.perf_counter()
     baseline.fit(X_train, y_train)
     print(f"TF-IDF + LinearSVC {time.perf_counter() - began:.1f}.")

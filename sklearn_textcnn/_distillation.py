@@ -8,9 +8,10 @@ from numbers import Integral
 import numpy as np
 
 from sklearn_textcnn._encoders import reader_for
-from sklearn_textcnn._vector_files import Progress
+from sklearn_textcnn._progress import shown
 
 _DEVIATION = 0.3  # of the entries of distilled vectors
+_TOKENISING_SHARE = 0.05  # of the time, beside an encoder. For the progress bar.
 
 
 def distil_words(encode, tokens, n_components, batch_size, verbose):
@@ -25,7 +26,8 @@ def distil_words(encode, tokens, n_components, batch_size, verbose):
     if len(tokens) < 2:
         raise ValueError(f"tokens must hold at least 2 distinct tokens, got {len(tokens)}.")
     matrix = None
-    with Progress("Encoding tokens", len(tokens), verbose) as progress:
+    with shown(verbose) as progress:
+        progress.begin(len(tokens), "encoding", "tokens")
         for start in range(0, len(tokens), batch_size):
             batch = list(tokens[start : start + batch_size])
             encoded = _checked_batch(encode(batch), len(batch), matrix)
@@ -33,7 +35,7 @@ def distil_words(encode, tokens, n_components, batch_size, verbose):
                 matrix = np.empty((len(tokens), encoded.shape[1]), dtype=np.float32)
             matrix[start : start + len(batch)] = encoded  # (n_tokens, n_dimensions)
             progress.update(start + len(batch))
-    return tokens, _reduced(matrix, n_components, "encode")
+        return tokens, _reduced(matrix, n_components, "encode")
 
 
 def distil_documents(
@@ -44,16 +46,17 @@ def distil_documents(
     split = _splitter(analyzer)
     documents = _checked_documents(documents)
     reader = reader_for(encoder, layer, window)
-    tokens, rows = _read(documents, split)
-    if len(tokens) < 2:
-        raise ValueError(
-            f"documents must hold at least 2 distinct tokens, got {len(tokens)} in {rows.total()} "
-            "documents. (An iterator can be read only once: pass a list.)"
-        )
-    matrix = _averages(reader, tokens, rows, batch_size, verbose)
-    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)  # (n_tokens, 1)
-    matrix /= np.where(lengths > 0, lengths, 1.0)
-    return tokens, _reduced(matrix, n_components, "encoder")
+    with shown(verbose) as progress:
+        tokens, rows = _read(documents, split, progress.part(_TOKENISING_SHARE))
+        if len(tokens) < 2:
+            raise ValueError(
+                f"documents must hold at least 2 distinct tokens, got {len(tokens)} in "
+                f"{rows.total()} documents. (An iterator can be read only once: pass a list.)"
+            )
+        matrix = _averages(reader, tokens, rows, batch_size, progress)
+        lengths = np.linalg.norm(matrix, axis=1, keepdims=True)  # (n_tokens, 1)
+        matrix /= np.where(lengths > 0, lengths, 1.0)
+        return tokens, _reduced(matrix, n_components, "encoder")
 
 
 def _reduced(matrix, n_components, name):
@@ -72,7 +75,7 @@ def _reduced(matrix, n_components, name):
     return matrix * np.float32(_DEVIATION / matrix.std())
 
 
-def _read(documents, split):
+def _read(documents, split, progress):
     """The distinct tokens, and how often each document occurs as their numbers.
 
     Only these numbers are kept of the documents: four bytes for a running token.
@@ -80,17 +83,21 @@ def _read(documents, split):
     numbers = defaultdict()
     numbers.default_factory = numbers.__len__
     rows = Counter()
+    total = len(documents) if hasattr(documents, "__len__") else None
+    progress.begin(total, "tokenising", "documents")
     for row, document in enumerate(documents):
         try:
             ids = array("i", map(numbers.__getitem__, split(document)))
         except (TypeError, ValueError) as error:
             raise ValueError(f"documents, row {row}: {error}") from error
         rows[ids.tobytes()] += 1
+        progress.update(row + 1)
     return _checked_strings("the tokens of documents", numbers), rows
 
 
-def _averages(reader, tokens, rows, batch_size, verbose):
+def _averages(reader, tokens, rows, batch_size, progress):
     """What the encoder makes of each token, averaged over its occurrences."""
+    progress.begin(1, "splitting words into pieces")
     sizes = reader.prepare(tokens)  # (n_tokens,)
     windows, counts = _windows(rows, sizes, reader.window)
     lengths = np.array([sizes[ids].sum() for ids in windows])
@@ -99,21 +106,21 @@ def _averages(reader, tokens, rows, batch_size, verbose):
     lengths, counts = lengths[order], counts[order]  # (n_windows,)
     sums, totals = None, np.zeros(len(tokens))
     done, ends = 0, np.cumsum(lengths)
-    with Progress("Reading documents", int(ends[-1]), verbose) as progress:
-        while done < len(windows):
-            # The first is the longest, and the others are padded to its length.
-            batch = slice(done, done + max(1, batch_size // int(lengths[done])))
-            ids = np.concatenate(windows[batch])
-            states = reader.read(windows[batch])  # (n_running_tokens, n_dimensions)
-            if not np.isfinite(states).all():
-                raise ValueError("encoder must return finite numbers, got NaN or infinity.")
-            if sums is None:
-                sums = np.zeros((len(tokens), states.shape[1]), dtype=np.float32)
-            weights = np.repeat(counts[batch], list(map(len, windows[batch])))
-            _add(sums, ids, states * weights[:, np.newaxis])
-            totals += np.bincount(ids, weights, minlength=len(tokens))
-            done = min(batch.stop, len(windows))
-            progress.update(int(ends[done - 1]))
+    progress.begin(int(ends[-1]), "reading documents")
+    while done < len(windows):
+        # The first is the longest, and the others are padded to its length.
+        batch = slice(done, done + max(1, batch_size // int(lengths[done])))
+        ids = np.concatenate(windows[batch])
+        states = reader.read(windows[batch])  # (n_running_tokens, n_dimensions)
+        if not np.isfinite(states).all():
+            raise ValueError("encoder must return finite numbers, got NaN or infinity.")
+        if sums is None:
+            sums = np.zeros((len(tokens), states.shape[1]), dtype=np.float32)
+        weights = np.repeat(counts[batch], list(map(len, windows[batch])))
+        _add(sums, ids, states * weights[:, np.newaxis])
+        totals += np.bincount(ids, weights, minlength=len(tokens))
+        done = min(batch.stop, len(windows))
+        progress.update(int(ends[done - 1]))
     sums /= totals[:, np.newaxis].astype(np.float32)
     return sums  # (n_tokens, n_dimensions)
 

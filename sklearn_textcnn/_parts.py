@@ -1,13 +1,14 @@
-"""Which documents tell what the network and the linear part beside it count for."""
+"""Which documents tell what the network and the linear part count for, and what takes how long."""
 
 from itertools import compress
 
 import numpy as np
 
+from sklearn_textcnn._progress import Progress
 from sklearn_textcnn._stacking import folds_of, known_in_other_folds
 from sklearn_textcnn._validation import rows_to_hold_out
 from sklearn_textcnn.network.forward import Forward
-from sklearn_textcnn.training.fit import train
+from sklearn_textcnn.training.fit import engine_for, train
 
 # With fewer documents, what could be held out would be too few to tell: networks are cross-fitted.
 FEWEST_TO_HOLD_OUT_OF = 1000
@@ -15,6 +16,10 @@ N_FOLDS = 3
 # Documents that are held out of many. A tenth of them is enough, and costs the network little.
 FEWEST_HELD_OUT, MOST_HELD_OUT = 200, 1000
 LEAST_FOLDS = 5  # with callbacks a fit holds documents out even of few, and not a larger share
+# For the progress bar: about what things cost on a CPU, where an epoch of a network of the default
+# size costs 1. The linear part costs as much for each output, and once more.
+LINEAR_COST = 0.25
+KERAS_COST = 10.0  # of an epoch of Keras
 
 
 def divided(data, estimator, rng):
@@ -48,8 +53,7 @@ def divided(data, estimator, rng):
         return documents, None, None
     else:
         n = len(documents.ids)
-        # callbacks are for the fit, not for what a cross-fit trains on top of it
-        cross_fits = n < FEWEST_TO_HOLD_OUT_OF and not estimator.callbacks
+        cross_fits = _cross_fits(data, estimator)
         n_held_out = min(max(n / 10, FEWEST_HELD_OUT), MOST_HELD_OUT)
         n_folds = N_FOLDS if cross_fits else max(round(n / n_held_out), LEAST_FOLDS)
         folds = folds_of(contents, documents.targets, n_folds, rng)
@@ -67,7 +71,26 @@ def divided(data, estimator, rng):
     return train, held_out, None
 
 
-def logits_of_folds(architecture, start, documents, folds, options, rng):
+def _cross_fits(data, estimator):
+    """Whether the parts are judged by cross-fitting, if there are two."""
+    held_out = data.validation is not None or estimator.early_stopping
+    # callbacks are for the fit, not for what a cross-fit trains on top of it
+    few = len(data.documents.ids) < FEWEST_TO_HOLD_OUT_OF and not estimator.callbacks
+    return few and not held_out
+
+
+def share_of_linear_part(data, estimator, n_epochs):
+    """About which share of the time of a fit the linear part takes."""
+    n_outputs = data.documents.targets.shape[1]
+    linear = LINEAR_COST * (1 + n_outputs)
+    # networks of a cross-fit see a fold less each, which makes them one less
+    n_networks = N_FOLDS if _cross_fits(data, estimator) else 1
+    # the parameters that an engine is picked by have the same names everywhere
+    epoch = KERAS_COST if engine_for(estimator, estimator) == "keras" else 1.0
+    return linear / (linear + n_networks * n_epochs * epoch)
+
+
+def logits_of_folds(architecture, start, documents, folds, options, rng, progress=None):
     """Cross-fit: logits of networks that have not seen the document.
 
     They are NaN where such networks do not know the document's label.
@@ -76,14 +99,19 @@ def logits_of_folds(architecture, start, documents, folds, options, rng):
     ----------
     start : callable
         Ids of the documents to train on -> what makes the first weights, and which ids are known.
+    progress : Progress, default=None
+        Is told how far this is.
     """
+    n_folds, progress = folds.max() + 1, progress or Progress()
     logits = np.full(documents.targets.shape, np.nan, dtype=np.float32)
     judged = _is_judged(documents, folds)
-    for fold in range(folds.max() + 1):
+    for fold in range(n_folds):
+        part = progress.part(1 / (n_folds - fold), f"network {fold + 1} of {n_folds + 1}")
         rows, others = np.flatnonzero((folds == fold) & judged), documents.take(folds != fold)
         if len(rows):
             weights, known = start(others.ids)
-            result = train(architecture, weights, known, others, None, options, rng)
+            arguments = others, None, options, rng
+            result = train(architecture, weights, known, *arguments, progress=part)
             network = Forward(architecture, result.weights, known)
             logits[rows] = network.logits(documents.ids[rows])
     return logits

@@ -28,11 +28,10 @@ class TrainingData:
     """What `fit` or `partial_fit` was given, checked.
 
     Documents of weight 0 are left out of `documents`. `labels` are what a split is stratified by,
-    None at multi-label. `given` is what all documents were given as: ids, labels and weights.
+    None at multi-label.
     """
 
     documents: Documents
-    given: tuple
     labels: np.ndarray | None
     classes: np.ndarray
     multilabel: bool
@@ -93,12 +92,11 @@ def _check_documents(estimator, X, y, weights, classes, multilabel, going_on):
     space = estimator._id_space if going_on else None
     ids = check_ids(estimator, X, reset=not going_on, space=space)
     n_ids = max(int(ids.max()) + 1, 2, getattr(X, "n_ids", None) or 0)
-    arrays, given = (ids, targets_of(y, classes, multilabel), weights), (X, y, weights)
+    arrays = ids, targets_of(y, classes, multilabel), weights
     if not weights.all():
         arrays, y = (array[weights > 0] for array in arrays), y[weights > 0]
     return TrainingData(
         documents=Documents(*arrays),
-        given=given,
         labels=None if multilabel else y,
         classes=classes,
         multilabel=multilabel,

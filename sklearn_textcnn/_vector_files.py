@@ -11,14 +11,14 @@ import io
 import lzma
 import os
 import re
-import sys
-import time
 import zipfile
 import zlib
 from array import array
 from contextlib import contextmanager
 
 import numpy as np
+
+from sklearn_textcnn._progress import shown
 
 _CHUNK = 1 << 20  # bytes
 _LONGEST_TOKEN = 1 << 16  # bytes; a longer one means that the file is something else
@@ -54,35 +54,6 @@ NAMED = {
         "glove",
     ),
 }
-
-
-class Progress:
-    """A bar on stderr, rewritten at most ten times a second; nothing unless verbose."""
-
-    def __init__(self, label, total, verbose):
-        self.label, self.total, self.verbose = label, max(total, 1), verbose
-        self._next_time = 0.0
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, error, *_):
-        if self.verbose:
-            if error is None:
-                self._write(1.0)
-            sys.stderr.write("\n")
-            sys.stderr.flush()
-
-    def update(self, done):
-        now = time.monotonic()
-        if self.verbose and now >= self._next_time:
-            self._next_time = now + 0.1
-            self._write(min(done / self.total, 1.0))
-
-    def _write(self, share):
-        bar = "=" * round(30 * share)
-        sys.stderr.write(f"\r{self.label} [{bar:<30}] {share:4.0%}")
-        sys.stderr.flush()
 
 
 class NamedVectors:
@@ -207,7 +178,8 @@ class VectorFile:
         with open(os.path.expanduser(self.path), "rb", buffering=_CHUNK) as raw:
             size = os.fstat(raw.fileno()).st_size
             reader = None
-            with Progress(f"Reading {os.path.basename(self.name)}", size, verbose) as progress:
+            with shown(verbose) as progress:
+                progress.begin(size, f"reading {os.path.basename(self.name)}")
                 try:
                     stream = self._decompress(raw)
                     reader = _reader(stream, self.name, lambda: progress.update(raw.tell()))

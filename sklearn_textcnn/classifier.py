@@ -1,6 +1,7 @@
 """TextCNNClassifier: the scikit-learn side of the network."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -16,7 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_textcnn._answers import LogitClassifier, Refit
 from sklearn_textcnn._checks import random_generator
-from sklearn_textcnn._parts import divided, logits_of_folds
+from sklearn_textcnn._parts import divided, logits_of_folds, share_of_linear_part
+from sklearn_textcnn._progress import Progress, shown
 from sklearn_textcnn._saving import Saved
 from sklearn_textcnn._stacking import LINEAR_ALONE, PartFactors
 from sklearn_textcnn._validation import (
@@ -39,7 +41,7 @@ from sklearn_textcnn.network.forward import Forward
 from sklearn_textcnn.training.course import factors_of
 from sklearn_textcnn.training.fit import Options, train
 from sklearn_textcnn.training.quiet_import import import_with_keras
-from sklearn_textcnn.word_vectors import rows_for_ids
+from sklearn_textcnn.word_vectors import WordVectors, rows_for_ids
 
 # Neither belongs into __dict__: products of tokens are made again from the weights on demand, and
 # the state of the optimizer is only good for going on in the same process.
@@ -58,8 +60,11 @@ if hasattr(os, "register_at_fork"):
 
 _TRAINING_OPTIONS = (
     "engine optimizer learning_rate batch_size epochs dropout token_dropout average max_norm l2 "
-    "label_smoothing early_stopping patience callbacks verbose"
+    "label_smoothing early_stopping patience callbacks"
 ).split()
+# Of the time after the linear part, where word vectors are in a file. For the progress bar.
+_READING_SHARE = 0.1
+_MOST_SHOWN = 30  # word vectors that are written out where parameters are displayed
 # What a fitted classifier needs to answer.
 _FITTED = (
     "_architecture _weights _known _factors _multilabel _id_space classes_ linear_ part_weights_ "
@@ -168,7 +173,8 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
         int and the same data, weights are equal bit for bit; where Keras trains the network (see
         `engine`) they are equal but for what TensorFlow's threads round differently.
     verbose : int, default=0
-        1: a progress bar over the batches of all epochs, with their scores, on standard error.
+        Above 0: a progress bar over all of `fit`, with the epoch and its scores, on standard error,
+        if that takes longer than half a second.
 
     Attributes
     ----------
@@ -390,10 +396,10 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
         RuntimeError
             If it has to in a process that was forked from one where TensorFlow was running.
         """
-        with Refit(self) as (other, undo):
+        with Refit(self) as (other, undo), shown(self.verbose) as progress:
             going_on = other.warm_start and hasattr(other, "_weights")
             data = check_training_data(other, X, y, sample_weight, X_val, y_val, going_on)
-            other._train(data, self, undo if going_on else None)
+            other._train(data, self, undo if going_on else None, progress)
             self.__dict__ = vars(other)
         return self
 
@@ -438,7 +444,7 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
             undo.append(partial(_forwards.pop, self, None))
             going_on = hasattr(other, "_weights")
             data = check_batch(other, X, y, sample_weight, classes, going_on)
-            other._train(data, self, undo if going_on else None, partial=True)
+            other._train(data, self, undo if going_on else None, Progress(), partial=True)
             self.__dict__ = vars(other)
         return self
 
@@ -483,7 +489,7 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
                     "sample_weight and watch a score between calls."
                 )
 
-    def _train(self, data, owner, undo, partial=False):
+    def _train(self, data, owner, undo, progress, partial=False):
         """Train from scratch or from the weights at hand, and store what comes of it.
 
         This is the new state of `owner`, whose optimizer goes on. `undo` gets what puts everything
@@ -493,15 +499,19 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
         rng = self._random_stream(going_on)
         linear = factors = None
         if self.linear_ngrams and not partial:
-            linear, data = self._fit_linear(data, rng)
+            linear, data = self._fit_linear(data, rng, progress)
         documents, validation, folds = divided(data, self, rng)
         options = self._options(len(documents.ids), partial)
         if going_on:
             architecture, start = self._earlier_start(data, rng, in_place=partial)
         else:
-            architecture, start = self._new_start(data, rng)
+            architecture, start = self._new_start(data, rng, progress)
+        name = "network"
         if folds is not None:
-            logits = logits_of_folds(architecture, start, documents, folds, options, rng)
+            n_folds = folds.max() + 1
+            name = f"network {n_folds + 1} of {n_folds + 1}"
+            part = progress.part(1 - 1 / n_folds)  # as many documents as n_folds - 1 networks see
+            logits = logits_of_folds(architecture, start, documents, folds, options, rng, part)
             factors = factors_of(documents, logits, architecture)
             if factors == LINEAR_ALONE:
                 options = replace(options, epochs=-(-options.epochs // 2))
@@ -509,7 +519,7 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
         optimizer, engine = _engines.get(owner, (None, None))
         earlier = engine if going_on and optimizer == self.optimizer else None
         arguments = documents, validation, options, rng, earlier, undo
-        result = train(architecture, weights, known, *arguments)
+        result = train(architecture, weights, known, *arguments, progress=progress.part(1, name))
         if linear is not None and folds is None:
             logits = Forward(architecture, result.weights, known).logits(validation.ids)
             factors = factors_of(validation, logits, architecture)
@@ -549,19 +559,32 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
         if self.epochs == "auto":
             options["epochs"] = _enough_epochs(0 if self.early_stopping else n_samples)
         if partial:
-            options |= {"epochs": 1, "verbose": 0, "average": 0}
+            options |= {"epochs": 1, "average": 0}
         return Options(**options)
 
-    def _fit_linear(self, data, rng):
+    def _fit_linear(self, data, rng, progress):
         """The linear part, and data that knows its logits for documents it has not seen."""
-        X, y, weights = data.given
+        documents = data.documents
+        n_epochs = self._options(len(data.documents.ids), partial=False).epochs
+        share = share_of_linear_part(data, self, n_epochs)
         linear = NgramLinearClassifier(
             ngrams=self.linear_ngrams,
             store_cv_decisions=True,
             random_state=int(rng.integers(2**31)),
             verbose=self.verbose,
-        ).fit(X, y, weights)
-        documents = replace(data.documents, beside=linear.cv_decisions_[weights > 0])
+        )
+        names = ("classes_", "n_features_in_", "feature_names_in_")
+        known = {name: vars(self)[name] for name in names if name in vars(self)}
+        vars(linear).update(known, vocabulary_=data.vocabulary, _id_space=data.id_space)
+        linear._fit_checked(
+            documents.ids,
+            documents.targets,
+            documents.weights,
+            data.multilabel,
+            random_generator(linear.random_state),
+            progress.part(share),
+        )
+        documents = replace(documents, beside=linear.cv_decisions_)
         validation = data.validation
         if validation is not None:
             validation = replace(validation, beside=linear._decisions(validation.ids))
@@ -569,12 +592,12 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
         del linear.set_params(store_cv_decisions=False).cv_decisions_
         return linear, replace(data, documents=documents, validation=validation)
 
-    def _new_start(self, data, rng):
+    def _new_start(self, data, rng, progress):
         """Architecture, and what makes the first weights for the documents to train on."""
         vectors, dim, n_ids, found = None, 0, data.n_ids, np.zeros(data.n_ids, dtype=bool)
         vars(self).pop("coverage_", None)
         if self.word_vectors is not None:
-            vectors, found = self._read_word_vectors(data.vocabulary, n_ids)
+            vectors, found = self._read_word_vectors(data.vocabulary, n_ids, progress)
             n_ids, dim = vectors.shape  # a matrix may have rows for more ids than there are
             counts = np.bincount(data.documents.ids.ravel(), minlength=n_ids)
             self.coverage_ = coverage(counts, found)
@@ -608,14 +631,17 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
 
         return architecture, start
 
-    def _read_word_vectors(self, vocabulary, n_ids):
+    def _read_word_vectors(self, vocabulary, n_ids, progress):
         if self.embedding_dim is None:
             raise ValueError(
                 "embedding_dim=None convolves over one-hot tokens and has no place for "
                 "word_vectors. Leave embedding_dim at its default (the dimension is that of the "
                 "vectors), or set word_vectors=None."
             )
-        return rows_for_ids(self.word_vectors, vocabulary, n_ids, verbose=self.verbose)
+        # what is not in a file is there at once
+        is_file = isinstance(self.word_vectors, (str, os.PathLike, WordVectors))
+        part = progress.part(_READING_SHARE if is_file else 0.0)
+        return rows_for_ids(self.word_vectors, vocabulary, n_ids, verbose=part)
 
     def _decisions(self, ids, now):
         """Logits of plain ids, (n, n_outputs), by this classifier as it was: `now`."""
@@ -638,19 +664,28 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
                     _forwards[self] = entry
         return entry
 
-    def __repr__(self, N_CHAR_MAX=700):
-        return super(TextCNNClassifier, self._for_display()).__repr__(N_CHAR_MAX)
+    def get_params(self, deep=True):
+        """Parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Ignored: no parameter is an estimator whose parameters could be set.
+
+        Returns
+        -------
+        dict of str to object
+        """
+        params = super().get_params(deep)
+        # scikit-learn writes out every number, also where it shows an estimator within another
+        if sys._getframe(1).f_globals.get("__name__") == "sklearn.utils._pprint":
+            params["word_vectors"] = _for_display(self.word_vectors)
+        return params
 
     def _get_params_html(self, *args, **kwargs):
-        return super(TextCNNClassifier, self._for_display())._get_params_html(*args, **kwargs)
-
-    def _for_display(self):
-        """This estimator, or one like it if displaying a parameter would take a minute."""
-        if not isinstance(self.word_vectors, Mapping):
-            return self
         shown = type(self).__new__(type(self))
-        vars(shown).update(vars(self), word_vectors=_Summary(self.word_vectors))
-        return shown
+        vars(shown).update(vars(self), word_vectors=_for_display(self.word_vectors))
+        return super(TextCNNClassifier, shown)._get_params_html(*args, **kwargs)
 
     def _needed(self, state):
         return _FITTED if "_weights" in state else ()
@@ -677,11 +712,15 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
         return copied
 
 
-class _Summary:
-    """Stands for a mapping of word vectors where parameters are displayed."""
+def _for_display(vectors):
+    """Word vectors, or what stands for so many that displaying them would take a minute."""
+    is_long = isinstance(vectors, Mapping | list | tuple) and len(vectors) > _MOST_SHOWN
+    return _Summary(vectors) if is_long else vectors
 
-    def __init__(self, mapping):
-        self._text = f"<{type(mapping).__name__} of {len(mapping):,} tokens>"
+
+class _Summary:
+    def __init__(self, vectors):
+        self._text = f"<{type(vectors).__name__} of {len(vectors):,} vectors>"
 
     def __repr__(self):
         return self._text

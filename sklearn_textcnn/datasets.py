@@ -12,6 +12,8 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_textcnn._progress import shown
+
 __all__ = ["load_docstrings"]
 
 DEFAULT_PACKAGES = ("joblib", "keras", "numpy", "scipy", "sklearn")
@@ -46,11 +48,18 @@ versions of the packages.
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "return_X_y": ["boolean"],
+        "verbose": ["verbose"],
     },
     prefer_skip_nested_validation=True,
 )
 def load_docstrings(
-    packages=DEFAULT_PACKAGES, *, min_words=5, shuffle=True, random_state=0, return_X_y=False
+    packages=DEFAULT_PACKAGES,
+    *,
+    min_words=5,
+    shuffle=True,
+    random_state=0,
+    return_X_y=False,
+    verbose=0,
 ):
     """Load the first paragraphs of installed packages' docstrings, labelled by package.
 
@@ -76,6 +85,10 @@ def load_docstrings(
 
     return_X_y : bool, default=False
         If true, `(data, target)` is returned instead of a Bunch.
+
+    verbose : int, default=0
+        Above 0: a progress bar over the packages, on standard error, if reading them takes longer
+        than half a second.
 
     Returns
     -------
@@ -126,9 +139,13 @@ def load_docstrings(
     True
     """
     names = _check_packages(packages)
-    documents = _own_paragraphs(
-        {name: _paragraphs(name, _locate(name)) for name in names}, min_words
-    )
+    places, found = {name: _locate(name) for name in names}, {}
+    with shown(verbose) as progress:
+        progress.begin(len(names), "reading docstrings", "packages")
+        for name, locations in places.items():
+            found[name] = _paragraphs(name, locations)
+            progress.step()
+    documents = _own_paragraphs(found, min_words)
     for name in names:
         if not any(label == name for label, _, _ in documents):
             raise ValueError(

@@ -1,6 +1,5 @@
 """NgramLinearClassifier: linear machines on tokens and pairs of neighbours, stacked."""
 
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -21,6 +20,7 @@ from sklearn_textcnn._checks import (
 )
 from sklearn_textcnn._machines import MACHINES, N_FOLDS, fit_machines
 from sklearn_textcnn._ngrams import FIRST_TOKEN, linear_logits, ngrams_of
+from sklearn_textcnn._progress import shown
 from sklearn_textcnn._saving import Saved
 
 
@@ -47,7 +47,8 @@ class NgramLinearClassifier(Saved, LogitClassifier, BaseEstimator):
         Source of the folds and of the order in which the support vector machines see documents.
         With an int and the same data, weights are equal bit for bit.
     verbose : int, default=0
-        1: a progress bar over the machines, on standard error.
+        Above 0: a progress bar over the machines, on standard error, if they take longer than half
+        a second.
 
     Attributes
     ----------
@@ -158,8 +159,8 @@ class NgramLinearClassifier(Saved, LogitClassifier, BaseEstimator):
             If ids, labels or weights cannot be used; the message says why. An earlier fit stays as
             it was.
         """
-        with Refit(self) as (other, _):
-            other._fit(X, y, sample_weight)
+        with Refit(self) as (other, _), shown(self.verbose) as progress:
+            other._fit(X, y, sample_weight, progress)
             self.__dict__ = vars(other)
         return self
 
@@ -205,7 +206,7 @@ class NgramLinearClassifier(Saved, LogitClassifier, BaseEstimator):
         rows = self._tables["rows"]
         return np.sqrt(rows[_features(rows), -1])
 
-    def _fit(self, X, y, sample_weight):
+    def _fit(self, X, y, sample_weight, progress):
         """Check documents and fit to them, in place."""
         y, multilabel = check_answers(self, X, y)
         classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
@@ -219,19 +220,19 @@ class NgramLinearClassifier(Saved, LogitClassifier, BaseEstimator):
         self.vocabulary_ = getattr(X, "vocabulary", None)
         self._id_space = id_space(X)
         rng = random_generator(self.random_state)
-        self._fit_checked(ids[counts], targets[counts], weights[counts], multilabel, rng)
+        self._fit_checked(ids[counts], targets[counts], weights[counts], multilabel, rng, progress)
         if self.store_cv_decisions and not counts.all():
             of_those, self.cv_decisions_ = self.cv_decisions_, np.full(targets.shape, np.nan)
             self.cv_decisions_[counts] = of_those
 
-    def _fit_checked(self, ids, targets, weights, multilabel, rng):
+    def _fit_checked(self, ids, targets, weights, multilabel, rng, progress):
         """Fit to checked documents of weights above zero: see `targets_of`.
 
         There may be outputs that no target is 1 of.
         """
         n_outputs = targets.shape[1]
-        n_steps = (N_FOLDS + 1) * n_outputs
-        with np.errstate(under="ignore"), _progress(self.verbose, n_steps) as step:
+        progress.begin((N_FOLDS + 1) * n_outputs, "linear part")
+        with np.errstate(under="ignore"):
             ngrams = ngrams_of(ids, self.ngrams)
             kernel, intercept, factors, held_out = fit_machines(
                 ngrams.frequencies,
@@ -240,7 +241,7 @@ class NgramLinearClassifier(Saved, LogitClassifier, BaseEstimator):
                 self.C,
                 one_of=n_outputs > 1 and not multilabel,
                 rng=rng,
-                step=step,
+                step=progress.step,
             )
             self._tables = ngrams.tables(kernel, intercept)
         self._multilabel = multilabel
@@ -264,16 +265,3 @@ class NgramLinearClassifier(Saved, LogitClassifier, BaseEstimator):
 def _features(rows):
     """Which rows of the table are those of features."""
     return np.flatnonzero(rows[:, -1])
-
-
-@contextmanager
-def _progress(verbose, n_steps):
-    """Yield what to call after each step."""
-    if not verbose:
-        yield lambda: None
-        return
-    # here, not above: a process that only predicts starts sooner without it
-    from tqdm.auto import tqdm
-
-    with tqdm(total=n_steps, desc="fitting", unit="machine") as bar:
-        yield bar.update

@@ -28,6 +28,7 @@ from sklearn_textcnn._encoding import (
     encode,
     provisional_ids,
 )
+from sklearn_textcnn._progress import shown
 from sklearn_textcnn._saving import Saved
 from sklearn_textcnn._text import (
     TOKEN_PATTERN,
@@ -121,6 +122,10 @@ class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
         None means 1 unless in a :obj:`joblib.parallel_config` context, -1 all processors. The
         result does not depend on it.
 
+    verbose : int, default=0
+        Above 0: a progress bar while documents are split into tokens, on standard error, if that
+        takes longer than half a second.
+
     Attributes
     ----------
     vocabulary_ : dict of str to int
@@ -198,6 +203,7 @@ class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
             Interval(Integral, None, -1, closed="right"),
             None,
         ],
+        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -218,6 +224,7 @@ class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
         max_length=512,
         keep="head",
         n_jobs=None,
+        verbose=0,
     ):
         self.analyzer = analyzer
         self.lowercase = lowercase
@@ -234,6 +241,7 @@ class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
         self.max_length = max_length
         self.keep = keep
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -314,7 +322,7 @@ class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
         plan = self._plan()
         documents = Documents(X)
         codes = plan.codes
-        chunks = list(encode(plan.recipe, documents, plan.id_of, codes, self.n_jobs))
+        chunks = self._encode(plan.recipe, documents, plan.id_of, codes)
         if len(codes) > _MAX_KEPT_CODES:
             plan.codes = Codes(plan.recipe.tokenize, plan.id_of)
         return _token_ids(chunks, plan, self._fixed_width())
@@ -407,11 +415,11 @@ class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
             else:
                 id_of = _id_function(vocabulary, self.hash_buckets)
                 codes = Codes(recipe.tokenize, id_of)
-                chunks = list(encode(recipe, documents, id_of, codes, self.n_jobs))
+                chunks = self._encode(recipe, documents, id_of, codes)
         else:
             seen = provisional_ids()
             codes = Codes(recipe.tokenize, seen.__getitem__)
-            chunks = list(encode(recipe, documents, seen.__getitem__, codes, self.n_jobs))
+            chunks = self._encode(recipe, documents, seen.__getitem__, codes)
             vocabulary, final_ids = self._choose_tokens(list(seen), chunks, documents.row)
             width = max(int(chunk.lengths.max()) for chunk in chunks)
         self._tell_what_is_cut(chunks)
@@ -423,6 +431,17 @@ class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
         # transform see the old state or the new one, whole.
         self.__dict__ = before | learned
         return chunks, final_ids
+
+    def _encode(self, recipe, documents, id_of, codes):
+        """Encode documents, chunk by chunk."""
+        chunks, n_done = [], 0
+        with shown(self.verbose) as progress:
+            progress.begin(documents.n_rows, "tokenising", "documents")
+            for chunk in encode(recipe, documents, id_of, codes, self.n_jobs):
+                chunks.append(chunk)
+                n_done += len(chunk.lengths)
+                progress.update(n_done)
+        return chunks
 
     def _choose_tokens(self, tokens, chunks, n_documents):
         """The vocabulary, and a table from provisional to final ids."""

@@ -1,6 +1,7 @@
 """Settings that have to be made before scikit-learn is imported, and shared fixtures."""
 
 import os
+import time
 
 # Without it scikit-learn's array API checks skip themselves silently. SciPy reads it on import.
 os.environ["SCIPY_ARRAY_API"] = "1"
@@ -20,7 +21,7 @@ from classifiers import (
     small,
 )
 
-from sklearn_textcnn import classifier
+from sklearn_textcnn import _progress, classifier
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,45 @@ def keras():
     from sklearn_textcnn import training  # noqa: F401  keeps TensorFlow's first words back
 
     return keras
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Bars that are shown however short a step is."""
+    enter = _progress._Bar.__enter__
+
+    def enter_and_show(bar):
+        enter(bar)
+        while bar._tqdm is None and bar._thread.is_alive():
+            time.sleep(0.001)
+        return bar
+
+    monkeypatch.setattr(_progress, "DELAY", 0.0)
+    monkeypatch.setattr(_progress._Bar, "__enter__", enter_and_show)
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """The progress bars of what is done: `texts` and `shares`, each once and in their order."""
+    made = []
+
+    class Recorded(_progress._Bar):
+        def __init__(self):
+            self.seen = {"text": [], "done": []}
+            super().__init__()
+            self.seen["text"].clear()
+            made.append(self)
+
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name in self.seen and value not in self.seen[name][-1:]:
+                self.seen[name].append(value)
+
+        texts = property(lambda self: self.seen["text"])
+        shares = property(lambda self: self.seen["done"])
+
+    monkeypatch.setattr(_progress, "_Bar", Recorded)
+    return made
 
 
 @pytest.fixture

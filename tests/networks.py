@@ -126,7 +126,6 @@ def options(**changes):
         "early_stopping": False,
         "patience": 3,
         "callbacks": [],
-        "verbose": 0,
     }
     return Options(**settings | changes)
 

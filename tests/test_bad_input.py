@@ -590,8 +590,9 @@ def test_rows_of_different_lengths_are_refused_with_the_remedy(classifier):
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_one_hot_labels_are_told(classifier):
     one_hot = np.eye(3, dtype=int)[CLASSES % 3]
-    with pytest.warns(UserWarning, match=r"exactly one 1.*y\.argmax\(axis=1\)"):
+    with pytest.warns(UserWarning, match=r"exactly one 1.*y\.argmax\(axis=1\)") as warned:
         clone(classifier).fit(IDS, one_hot)
+    assert len(warned) == 1
     one_hot[0] = 1, 1, 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -22,6 +22,8 @@ from classifiers import (
 from corpora import keyword_ids
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
 from sklearn_textcnn import TextCNNClassifier
 
@@ -178,7 +180,10 @@ def test_a_column_of_labels_is_taken_with_a_warning():
     assert same_weights(model, small(epochs=1).fit(IDS, CLASSES))
 
 
-def test_a_mapping_of_vectors_is_displayed_at_once():
+@pytest.mark.parametrize("kind", [dict, list])
+def test_many_vectors_are_displayed_at_once(kind):
+    """By themselves and in an estimator around."""
+
     class Slow:
         """A vector that nobody should print."""
 
@@ -186,8 +191,12 @@ def test_a_mapping_of_vectors_is_displayed_at_once():
             raise AssertionError("printed")
 
     vectors = {f"w{i}": Slow() for i in range(3000)}
+    vectors = vectors if kind is dict else list(vectors.values())
     classifier = TextCNNClassifier(epochs=3, word_vectors=vectors)
-    text = "TextCNNClassifier(epochs=3, word_vectors=<dict of 3,000 tokens>)"
+    summary = f"<{kind.__name__} of 3,000 vectors>"
+    text = f"TextCNNClassifier(epochs=3, word_vectors={summary})"
     assert repr(classifier) == str(classifier) == text
-    assert "dict of 3,000 tokens" in classifier._repr_html_()
-    assert classifier.word_vectors is vectors
+    for estimator in (classifier, make_pipeline(classifier), GridSearchCV(classifier, {})):
+        assert summary in "".join(repr(estimator).split("\n"))
+        assert f"{kind.__name__} of 3,000 vectors" in estimator._repr_html_()
+    assert classifier.get_params()["word_vectors"] is classifier.word_vectors is vectors

@@ -143,12 +143,13 @@ def test_every_pair_has_a_place_in_the_table_and_no_other_has(keras):
     present[:2] = present[:, :2] = False
     present[5, 2:] = True  # a word that stands in front of every other
     left, right = np.nonzero(present)
-    codes, buckets, order = _hashed(left * n_ids + right, n_ids)
+    codes, firsts, lefts, order = _hashed(left * n_ids + right, n_ids)
     rows = {}
     for a in range(n_ids):
         for b in range(n_ids):
-            first, *lefts = buckets[codes[a, 0] + codes[b, 1]]
-            if a in lefts:
-                rows[a, b] = first + lefts.index(a)
+            bucket = codes[a, 0] + codes[b, 1]
+            (place,) = np.flatnonzero(lefts[bucket] == a).tolist() or [None]
+            if place is not None:
+                rows[a, b] = firsts[bucket] + place
     pairs = list(zip(left.tolist(), right.tolist(), strict=True))
     assert rows == {pairs[place]: n_ids + row for row, place in enumerate(order)}

@@ -51,8 +51,8 @@ def fits(monkeypatch):
     found = SimpleNamespace(networks=[], judged=[])
     train, factors_of = classifier_module.train, classifier_module.factors_of
 
-    def train_and_note(architecture, start, known, documents, validation, options, *rest):
-        result = train(architecture, start, known, documents, validation, options, *rest)
+    def train_and_note(architecture, start, known, documents, validation, options, *rest, **kw):
+        result = train(architecture, start, known, documents, validation, options, *rest, **kw)
         network = SimpleNamespace(
             known=known,
             documents=documents,
@@ -586,16 +586,22 @@ def test_history(case, fit_in):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_progress_of_both_parts(case, fit_in, capsys):
-    """A line for the linear part and one for each network; nothing without."""
-    fit_in(case, small(epochs=3, verbose=1), IDS, CLASSES)
-    printed = capsys.readouterr()
-    lines = [line.rpartition("\r")[-1] for line in printed.err.split("\n")[:-1]]
-    names = [line.partition(":")[0] for line in lines]
-    assert names == ["fitting", *["training"] * (4 if case == "cross-fit" else 1)]
-    assert printed.out == ""
+def test_progress_of_both_parts(case, fit_in, bars):
+    """One bar for all that is trained; none without `verbose`."""
     fit_in(case, small(epochs=3), IDS, CLASSES)
-    assert capsys.readouterr() == ("", "")
+    assert bars == []
+    last = fit_in(case, small(epochs=3, verbose=1), IDS, CLASSES).n_iter_
+    (bar,) = bars
+    if case == "cross-fit":
+        expected = [f"network {i} of 4, epoch {j} of 3" for i in (1, 2, 3) for j in (1, 2, 3)]
+        expected += [f"network 4 of 4, epoch {j} of {last}" for j in range(1, last + 1)]
+    else:
+        expected = [f"network, epoch {j} of 3" for j in range(1, last + 1)]
+    assert bar.texts == ["linear part", *expected]
+    assert bar.shares[0] == 0
+    assert bar.shares[-1] == 1
+    assert bar.shares == sorted(bar.shares)
+    assert len(bar.shares) > 12 + len(expected)  # machines, and batches
 
 
 # Callbacks, seeds and engines

@@ -20,22 +20,23 @@ MAX_CODE_LINES = 450
 # here.
 ROOMS = {
     "token_ids": set(),
+    "_progress": set(),
     "_saving": set(),
     "_sharing": {"token_ids"},
     "_checks": {"token_ids"},
     "_answers": {"_checks", "token_ids"},
     "_stacking": {"network"},
-    "datasets": set(),
+    "datasets": {"_progress"},
     "network": set(),
     "presets": set(),
-    "vectorizer": {"_saving", "token_ids"},
-    "word_vectors": {"token_ids"},
-    "training": {"_stacking", "network", "token_ids"},
-    "linear": {"_answers", "_checks", "_saving", "_stacking", "network", "token_ids"},
+    "vectorizer": {"_progress", "_saving", "token_ids"},
+    "word_vectors": {"_progress", "token_ids"},
+    "training": {"_progress", "_stacking", "network", "token_ids"},
+    "linear": {"_answers", "_checks", "_progress", "_saving", "_stacking", "network", "token_ids"},
     "inspection": {"_checks", "_stacking", "linear", "network", "vectorizer"},
     "classifier": {
-        *("_answers", "_checks", "_saving", "_stacking", "linear", "network", "presets"),
-        *("token_ids", "training", "word_vectors"),
+        *("_answers", "_checks", "_progress", "_saving", "_stacking", "linear", "network"),
+        *("presets", "token_ids", "training", "word_vectors"),
     },
     "__init__": {
         *(
@@ -262,7 +263,7 @@ def test_package_exports_what_it_imports():
 
 def imported_after(code):
     """Heavy modules that a new process has imported once it has run some code."""
-    heavy = sorted(KERAS | {"matplotlib", "torch"})
+    heavy = sorted(KERAS | {"matplotlib", "torch", "tqdm"})
     code = f"import sys\n{code}\nprint([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stderr == ""

@@ -1,13 +1,15 @@
-"""The directive ``benchmark-results``: what the scripts in benchmarks/ wrote, as tables and a plot.
+"""Directives that show what the scripts in benchmarks/ wrote, as tables and a plot.
 
-Every script has a section: its docstring, the machine, the versions, the tables and the claims of
-its last run, read from ``benchmarks/results/<script>.json`` when the pages are built. No figure is
-written by hand, so none can be out of date without its date saying so.
+``benchmark-results`` has a section for each script: its docstring, the machine, the versions, the
+tables and the claims of its last run, read from ``benchmarks/results/<script>.json`` when the pages
+are built. ``benchmark-missed`` lists the claims of all of them that missed their target. No figure
+is written by hand, so none can be out of date without its date saying so.
 """
 
 import ast
 import io
 import json
+import operator
 import re
 from pathlib import Path
 
@@ -20,19 +22,32 @@ TEXT_COLOR = "#010203"  # of the plot; becomes that of the page, light or dark
 LINE_COLOR = "#2a7fd4"
 
 
-class BenchmarkResults(SphinxDirective):
-    """Sections for all scripts."""
+class Lines(SphinxDirective):
+    """Lines of reStructuredText in place of the directive."""
 
     def run(self):
-        lines = []
         for name in names(BENCHMARKS):
-            lines += section(name, read(BENCHMARKS, name))
             self.env.note_dependency(str(BENCHMARKS / f"{name}.py"))
             self.env.note_dependency(str(BENCHMARKS / "results" / f"{name}.json"))
-        if not lines:
-            lines = ["This checkout has no folder ``benchmarks``."]
+        lines = self.lines() or ["This checkout has no folder ``benchmarks``."]
         self.state_machine.insert_input(StringList(lines, str(BENCHMARKS)), str(BENCHMARKS))
         return []
+
+
+class BenchmarkResults(Lines):
+    """Sections for all scripts."""
+
+    def lines(self):
+        scripts = names(BENCHMARKS)
+        return [line for name in scripts for line in section(name, read(BENCHMARKS, name))]
+
+
+class BenchmarkMissed(Lines):
+    """A table of the targets that were missed."""
+
+    def lines(self):
+        rows = missed({name: read(BENCHMARKS, name) for name in names(BENCHMARKS)})
+        return table("Targets that were missed", rows) if rows else ["None was missed."]
 
 
 class BenchmarkPlot(SphinxDirective):
@@ -68,10 +83,11 @@ def section(name, record):
     if curves(record):
         lines += [f".. benchmark-plot:: {name}", ""]
     for caption, rows in record["tables"].items():
-        if caption != "Claims":
+        if caption not in ("Claims", "Runs"):
             lines += table(caption, rows)
     if record["claims"]:
-        lines += table("Claims", [judged(*claim) for claim in record["claims"].items()])
+        rows = [judged(*claim) for claim in record["claims"].items()]
+        lines += table("Claims and targets", rows)
     return lines
 
 
@@ -116,17 +132,42 @@ def listed(values):
 
 
 def judged(name, claim):
-    """A row of the table of claims; without a floor nothing was judged."""
-    return {"claim": name} | claim | {"holds": claim["holds"] if claim["floor"] else None}
+    """A row of the table of claims, in words that say what was missed."""
+    figures = {"measured": claim["value"], "target": claim["target"], "floor": claim["floor"]}
+    return {"claim": name, "verdict": verdict(claim)} | figures
+
+
+def verdict(claim):
+    if claim["floor"] and not claim["holds"]:
+        return "missed, below the floor"
+    if not claim["target"]:
+        return "holds" if claim["floor"] else None
+    return "target reached" if reaches(claim["value"], claim["target"]) else "target missed"
+
+
+def reaches(value, target):
+    """Whether a number is what a target such as ">= 8" asks for."""
+    sign, number = target.split()
+    return {">=": operator.ge, "<=": operator.le}[sign](value, float(number))
+
+
+def missed(records):
+    """Rows of the claims that missed their target, of all scripts."""
+    return [
+        row | {"claim": f"{row['claim']} ({name}.py)"}
+        for name, record in records.items()
+        for row in (judged(*claim) for claim in (record or {"claims": {}})["claims"].items())
+        if "missed" in (row["verdict"] or "")
+    ]
 
 
 def table(caption, rows):
     """A list of dicts with the same keys as a list-table."""
     lines = [
-        f".. list-table:: {escaped(caption)}",
+        f".. list-table:: {escaped(named(caption))}",
         "   :header-rows: 1",
         "   :align: left",
-        "   :class: benchmark",
+        f"   :class: benchmark{' named-twice' if named_twice(rows) else ''}",
         "",
     ]
     for row in [{name: heading(name) for name in rows[0]}, *rows]:
@@ -135,8 +176,17 @@ def table(caption, rows):
     return [*lines, ""]
 
 
+def named_twice(rows):
+    """Whether two columns on the left are words, before the figures."""
+    return all(len(row) > 2 and re.match(r"[^\d+-]", shown([*row.values()][1])) for row in rows)
+
+
 def heading(column):
-    return re.sub(r"^us\b", "µs", column)
+    return named(re.sub(r"^us\b", "µs", column))
+
+
+def named(text):
+    return re.sub(r"\b20ng\b", "20 newsgroups", text)
 
 
 def shown(value):
@@ -148,7 +198,7 @@ def shown(value):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     if isinstance(value, int) or str(value).isdigit():
         return f"{int(value):,}"
-    return "" if value is None else str(value)
+    return "" if value is None else named(str(value))
 
 
 def curves(record):
@@ -191,5 +241,6 @@ def plot(panels):
 
 def setup(app):
     app.add_directive("benchmark-results", BenchmarkResults)
+    app.add_directive("benchmark-missed", BenchmarkMissed)
     app.add_directive("benchmark-plot", BenchmarkPlot)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

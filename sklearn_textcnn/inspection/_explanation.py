@@ -24,6 +24,16 @@ class NGram:
         What the n-gram adds to the logit, what its part of the model counts for included.
     source : {"network", "linear"}
         The part of the model that it comes from.
+
+    See Also
+    --------
+    Explanation : Has a list of them.
+
+    Examples
+    --------
+    >>> from sklearn_textcnn.inspection import NGram
+    >>> NGram(start=1, stop=3, text="fine film", contribution=0.8, source="network").text
+    'fine film'
     """
 
     start: int
@@ -133,6 +143,17 @@ class Explanation:
         -------
         dict of str to float
             Of "network" and "linear", as far as they add anything, and of "bias".
+
+        Examples
+        --------
+        >>> from sklearn_textcnn import NgramLinearClassifier, TextVectorizerTransformer
+        >>> texts = ["a fine film", "what a fine day", "a dull film", "such a dull day"] * 10
+        >>> labels = ["good", "good", "bad", "bad"] * 10
+        >>> ids = TextVectorizerTransformer().fit_transform(texts)
+        >>> classifier = NgramLinearClassifier(random_state=0).fit(ids, labels)
+        >>> (explanation,) = classifier.explain(ids[:1])
+        >>> sorted(explanation.by_part())
+        ['bias', 'linear']
         """
         parts = {
             source: sum(ngram.contribution for ngram in self.ngrams if ngram.source == source)
@@ -154,6 +175,17 @@ class Explanation:
         ------
         ImportError
             If pandas is not installed.
+
+        Examples
+        --------
+        >>> from sklearn_textcnn import NgramLinearClassifier, TextVectorizerTransformer
+        >>> texts = ["a fine film", "what a fine day", "a dull film", "such a dull day"] * 10
+        >>> labels = ["good", "good", "bad", "bad"] * 10
+        >>> ids = TextVectorizerTransformer().fit_transform(texts)
+        >>> classifier = NgramLinearClassifier(random_state=0).fit(ids, labels)
+        >>> frame = classifier.explain(ids[:1])[0].to_frame()
+        >>> frame["text"].tolist()[:1], frame.attrs["target"]
+        (['fine'], 'good')
         """
         try:
             import pandas as pd
@@ -226,8 +258,9 @@ class Later:
         sources, starts, stops, values = self._spans(explanation)
         order = np.argsort(-np.abs(values), kind="stable")
         columns = (column[order].tolist() for column in (sources, starts, stops, values))
+        text, firsts, ends = _joined(explanation)
         return [
-            NGram(start, stop, _written(explanation, start, stop), value, SOURCES[source])
+            NGram(start, stop, text[firsts[start] : ends[stop - 1]], value, SOURCES[source])
             for source, start, stop, value in zip(*columns, strict=True)
         ]
 
@@ -244,18 +277,26 @@ class Later:
         return dict(zip(self._labels, probabilities, strict=True))
 
     def _spans(self, explanation):
-        place = explanation._place
-        return self._windows.spans(place, self._values[place])
+        known = vars(explanation)
+        if "_spans" not in known:  # n-grams and weights are made of the same
+            place = explanation._place
+            known["_spans"] = self._windows.spans(place, self._values[place])
+        return known["_spans"]
 
 
-def _written(explanation, start, stop):
-    """Tokens with spaces in between, or without where the text has none."""
+def _joined(explanation):
+    """All tokens as one text, and where each starts and stops in it.
+
+    There are spaces in between, or none where the document has none.
+    """
     tokens, offsets = explanation.tokens, explanation.offsets
-    if offsets is None:
-        return " ".join(tokens[start:stop])
-    pieces = [tokens[start]]
-    for i in range(start + 1, stop):
-        if offsets[i][0] > offsets[i - 1][1]:
+    pieces, firsts, ends, n = [], [], [], 0
+    for i, token in enumerate(tokens):
+        if i and (offsets is None or offsets[i][0] > offsets[i - 1][1]):
             pieces.append(" ")
-        pieces.append(tokens[i])
-    return "".join(pieces)
+            n += 1
+        pieces.append(token)
+        firsts.append(n)
+        n += len(token)
+        ends.append(n)
+    return "".join(pieces), firsts, ends

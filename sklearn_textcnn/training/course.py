@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 
+from sklearn_textcnn._progress import Progress
 from sklearn_textcnn._stacking import LINEAR_ALONE, judged, part_factors
 from sklearn_textcnn.network.architecture import arrays_of
 from sklearn_textcnn.network.forward import Forward
@@ -18,7 +19,7 @@ class Course:
     epochs the network adds nothing to the linear part beside it.
     """
 
-    def __init__(self, architecture, known, validation, options, n_documents):
+    def __init__(self, architecture, known, validation, options, n_documents, progress=None):
         self.architecture, self.known, self.options = architecture, known, options
         self.validation, self.history, self.ended = validation, {}, False
         self._is_useless = False
@@ -28,20 +29,9 @@ class Course:
         averages = n_averaged > 1 and not options.early_stopping
         self._first_averaged = options.epochs - n_averaged if averages else options.epochs
         self._mean, self._n_in_mean, self._epoch = None, 0, 0
-        steps = options.epochs * -(-n_documents // options.batch_size)
-        self._bar = None
-        if options.verbose:
-            # here, not above: a process that only predicts starts sooner without it
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=steps, desc="training", unit="batch")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self._bar is not None:
-            self._bar.close()
+        self._progress = progress or Progress()
+        self._progress.begin(options.epochs * -(-n_documents // options.batch_size))
+        self._say_epoch()
 
     def goes_on(self):
         """Whether there is another epoch."""
@@ -49,8 +39,7 @@ class Course:
 
     def step(self):
         """Note that a batch is done."""
-        if self._bar is not None:
-            self._bar.update()
+        self._progress.step()
 
     def end_epoch(self, scores, weights):
         """Note an epoch, and return its scores with those of the validation documents.
@@ -62,8 +51,7 @@ class Course:
             scores = scores | self._validation_scores(weights())
         for name, value in scores.items():
             self.history.setdefault(name, []).append(float(value))
-        if self._bar is not None:
-            self._bar.set_postfix(epoch=f"{self._epoch}/{self.options.epochs}", **scores)
+        self._progress.note(scores)
         if not np.isfinite(list(scores.values())).all():
             raise ValueError(
                 f"Training diverged: the loss is not finite in epoch {self._epoch}. "
@@ -75,6 +63,8 @@ class Course:
             self.ended = True
         elif self._epoch > self._first_averaged:
             self._average(weights())
+        if self.goes_on():
+            self._say_epoch()
         return scores
 
     def weights_to_keep(self, last_ones_count=False):
@@ -83,6 +73,10 @@ class Course:
         If somebody else has decided about the weights, the last ones count: nothing is averaged.
         """
         return self._best_weights or (None if last_ones_count else self._mean)
+
+    def _say_epoch(self):
+        name, n_epochs = self._progress.name, self.options.epochs
+        self._progress.say(f"{name}, epoch {self._epoch + 1} of {n_epochs}")
 
     def _watch(self, scores, weights):
         """Keep the weights if they are the best, and see whether there may be better ones."""

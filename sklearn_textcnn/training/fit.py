@@ -45,7 +45,6 @@ class Options:
     early_stopping: bool
     patience: int
     callbacks: list
-    verbose: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,18 @@ def engine_for(architecture, options):
     return options.engine
 
 
-def train(architecture, start, known, documents, validation, options, rng, earlier=None, undo=None):
+def train(
+    architecture,
+    start,
+    known,
+    documents,
+    validation,
+    options,
+    rng,
+    earlier=None,
+    undo=None,
+    progress=None,
+):
     """Train a network from given weights.
 
     Parameters
@@ -102,6 +112,8 @@ def train(architecture, start, known, documents, validation, options, rng, earli
     undo : list, default=None
         Gets functions that put the tables back, which are trained in place, and what the optimizer
         knew. They have been called if training fails.
+    progress : Progress, default=None
+        Is told how far training is.
     """
     engine_class = NumpyEngine
     if engine_for(architecture, options) == "keras":
@@ -109,8 +121,8 @@ def train(architecture, start, known, documents, validation, options, rng, earli
     engine = earlier if type(earlier) is engine_class else engine_class(architecture, options)
     engine.options = options
     try:
-        with Course(architecture, known, validation, options, len(documents.ids)) as course:
-            weights = engine.train(start(), known, documents, course, rng, undo)
+        course = Course(architecture, known, validation, options, len(documents.ids), progress)
+        weights = engine.train(start(), known, documents, course, rng, undo)
     except BaseException:
         for put_back in undo or []:
             put_back()

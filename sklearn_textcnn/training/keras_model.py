@@ -190,19 +190,20 @@ def _linear_part(ids, linear):
 
 def _pair_numbers(features, pairs, n_ids):
     """Rows of the pairs of neighbors, (n, T - 1), 0 for none, and the order of these rows."""
-    codes, buckets, order = _hashed(pairs, n_ids)
+    codes, firsts, lefts, order = _hashed(pairs, n_ids)
     code = _frozen_table(codes, "pair_codes")(features)  # (n, T, 2)
     places = ops.add(code[:, :-1, 0], code[:, 1:, 1])  # (n, T - 1)
-    bucket = _frozen_table(buckets, "pair_buckets")(places)  # (n, T - 1, 1 + size)
-    left = ops.cast(ops.expand_dims(features[:, :-1], 2), bucket.dtype)
-    is_it = ops.equal(bucket[:, :, 1:], left)  # once at most
+    first = _frozen_table(firsts[:, None], "first_pairs")(places)  # (n, T - 1, 1)
+    in_bucket = _frozen_table(lefts, "pair_lefts")(places)  # (n, T - 1, size)
+    left = ops.cast(ops.expand_dims(features[:, :-1], 2), in_bucket.dtype)
+    is_it = ops.equal(in_bucket, left)  # once at most
     # in this order: Keras takes a vector that is added to something for a bias of any of its axes
-    numbers = ops.add(np.arange(buckets.shape[1] - 1), bucket[:, :, :1])
+    numbers = ops.add(np.arange(lefts.shape[1]), first)
     return ops.cast(ops.sum(ops.where(is_it, numbers, 0), axis=2), features.dtype), order
 
 
 def _hashed(pairs, n_ids):
-    """A hash table of pairs, which is read with a sum and two look-ups.
+    """A hash table of pairs, which is read with a sum and three look-ups.
 
     The bucket of a pair is the sum of a random number of the left id and the rank of the right one.
     So no two pairs of a bucket have the same left id, and that alone tells which of them it is.
@@ -211,8 +212,10 @@ def _hashed(pairs, n_ids):
     -------
     codes : ndarray of shape (n_ids, 2)
         The number of each id on the left, and its rank on the right.
-    buckets : ndarray of shape (n_buckets, 1 + size)
-        The row of the first pair in each, then the left ids of all, -1 where there are no more.
+    firsts : ndarray of shape (n_buckets,)
+        The row of the first pair in each bucket.
+    lefts : ndarray of shape (n_buckets, size)
+        The left ids of all pairs in it, -1 where there are no more.
     order : ndarray of shape (n_pairs,)
         The order of the pairs in the buckets, in which their rows follow those of the ids.
     """
@@ -226,11 +229,10 @@ def _hashed(pairs, n_ids):
     order = np.argsort(places, kind="stable")
     counts = np.bincount(places, minlength=n_numbers + len(rights))
     starts = np.cumsum(counts) - counts
-    buckets = np.full((len(counts), 1 + counts.max()), -1)
-    buckets[:, 0] = n_ids + starts
+    lefts = np.full((len(counts), counts.max()), -1)
     places = places[order]
-    buckets[places, 1 + np.arange(len(pairs)) - starts[places]] = left[order]
-    return codes, buckets, order
+    lefts[places, np.arange(len(pairs)) - starts[places]] = left[order]
+    return codes, n_ids + starts, lefts, order
 
 
 def _frozen_table(rows, name):
