@@ -180,6 +180,7 @@ def test_user_guide_lists_every_parameter():
         assert sorted(listed) == sorted(signature_parameters(estimator)), estimator.__name__
 
 
+@pytest.mark.slow
 def test_readme_example_runs(capsys):
     (block,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     namespace = {}

@@ -96,9 +96,9 @@ def test_a_document_without_tokens_has_no_features(three):
     "parameters",
     [
         {},
-        {"pooling": "max+average", "hidden_units": 5},
-        {"conv_layers": 2, "kernel_sizes": 3},
-        {"embedding_dim": None, "pooling": "average"},
+        pytest.param({"conv_layers": 2, "kernel_sizes": 3}, marks=pytest.mark.slow),
+        pytest.param({"pooling": "max+average", "hidden_units": 5}, marks=pytest.mark.slow),
+        pytest.param({"embedding_dim": None, "pooling": "average"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -141,10 +141,8 @@ def blas_threads():
     return [p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"]
 
 
-@pytest.mark.parametrize(
-    "names",
-    [{"train"}, pytest.param({"partial_fit", "_train", "__exit__"}, marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [{"train"}, {"partial_fit", "_train", "__exit__"}])
 def test_an_interrupt_between_any_two_instructions(names):
     """It leaves BLAS its threads, and the model as before the call or as after it."""
     start = small(linear_ngrams=0).partial_fit(*FIRST, classes=NAMES)

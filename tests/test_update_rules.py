@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sampling import some
 
 from sklearn_textcnn.training.missed_steps import MissedSteps
 from sklearn_textcnn.training.update_rules import BY_NAME
@@ -92,7 +93,7 @@ def test_whole_updates_are_those_of_keras(keras, name):
     np.testing.assert_allclose(ours - start, theirs - start, atol=1e-4 * moved.max())
 
 
-@pytest.mark.parametrize("name", KERAS_NAMES)
+@pytest.mark.parametrize("name", some(KERAS_NAMES, every=3))
 def test_rows_of_a_batch_end_where_whole_tables_do(keras, name):
     start, batches, rate = start_table(), rows_of_batches(), RATES.get(name, 0.01)
     ours = steps_of_rows(name, start, batches, rate)
