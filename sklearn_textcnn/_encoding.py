@@ -45,11 +45,10 @@ class Recipe:
         self.raw = callable(estimator.analyzer)
         max_length = max_length or estimator.max_length
         self.split, self.tokenize, self.leaves_pieces_out = splitter(estimator, max_length)
-        self.window = slice(None)
+        self.max_length, self.estimates_whole = max_length, estimates_whole
         if max_length is not None:
             n_bytes = max_length * ID_BYTES
             self.window = slice(n_bytes) if estimator.keep == "head" else slice(-n_bytes, None)
-        self.max_length = max_length if estimates_whole else None
 
     def check_all(self, documents):
         """Check documents that are not wanted as ids."""
@@ -66,30 +65,30 @@ class Recipe:
     def encode(self, documents, first_row, codes):
         """A chunk of a batch; `n_cut` and `n_tokens` only where the recipe estimates them."""
         documents = self.check(documents, first_row)
-        split, code, window = self.split, codes.__getitem__, self.window
+        split, code = self.split, codes.__getitem__
         try:
             rows = [b"".join(map(code, split(document))) for document in documents]
         except TypeError:
             self._explain(documents, first_row)
             raise
-        cut = self._cut(documents, rows) if self.max_length else (0, 0)
-        rows = [row[window] for row in rows]
         lengths = np.fromiter(map(len, rows), np.intp, len(rows)) // ID_BYTES
-        return Chunk(np.frombuffer(b"".join(rows), dtype=np.int32), lengths, *cut)
+        n_cut, n_tokens = self._cut(documents, lengths) if self.estimates_whole else (0, 0)
+        if self.max_length is not None and lengths.max(initial=0) > self.max_length:
+            rows = [row[self.window] for row in rows]
+            lengths = np.minimum(lengths, self.max_length)
+        return Chunk(np.frombuffer(b"".join(rows), dtype=np.int32), lengths, n_cut, n_tokens)
 
-    def _cut(self, documents, rows):
+    def _cut(self, documents, lengths):
         """How many documents are about to be cut, and how many tokens they all have.
 
         The tokens of pieces that were left out are estimated: as many a piece as in the others.
         """
-        n_cut, n_tokens = 0, 0
-        for document, row in zip(documents, rows, strict=True):
-            n = len(row) // ID_BYTES
-            if n >= self.max_length and self.leaves_pieces_out:
-                n *= max(len(document.split()) / self.max_length, 1)
-            n_cut += n > self.max_length
-            n_tokens += n
-        return n_cut, n_tokens
+        whole = lengths.astype(float)
+        if self.max_length is not None and self.leaves_pieces_out:
+            for i in np.flatnonzero(lengths >= self.max_length):
+                whole[i] *= max(len(documents[i].split()) / self.max_length, 1)
+        n_cut = 0 if self.max_length is None else np.count_nonzero(whole > self.max_length)
+        return n_cut, whole.sum()
 
     def _explain(self, documents, first_row):
         """Raise a ValueError if a document's tokens are not strings."""

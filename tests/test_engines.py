@@ -367,6 +367,15 @@ def interrupted(monkeypatch, name, interrupt, engine):
     return calls
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, which a process in the background starts without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_interrupt_stops_training_and_leaves_no_trace(monkeypatch, engine):
     def interrupt(engine, n_calls):
@@ -382,6 +391,7 @@ def test_an_interrupt_stops_training_and_leaves_no_trace(monkeypatch, engine):
     assert len(interrupted(monkeypatch, "step", interrupt, engine)) == 2
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_interrupt_that_comes_when_all_is_done_leaves_no_trace_either(monkeypatch, engine):
     def interrupt(_, n_calls):

@@ -23,8 +23,11 @@ from sklearn_textcnn import TextCNNClassifier, TextVectorizerTransformer, WordVe
 from sklearn_textcnn.datasets import load_docstrings
 
 texts, labels = load_docstrings(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(
-    texts, labels, train_size=200, test_size=2000, stratify=labels, random_state=1
+X_known, X_test, y_known, y_test = train_test_split(
+    texts, labels, test_size=2000, stratify=labels, random_state=1
+)
+X_train, _, y_train, _ = train_test_split(
+    X_known, y_known, train_size=200, stratify=y_known, random_state=1
 )
 vectorizer = TextVectorizerTransformer()
 ids = np.asarray(vectorizer.fit(X_train).transform(X_test))
@@ -44,12 +47,12 @@ glove = WordVectors("glove-6b-50d")
 # :meth:`~sklearn_textcnn.WordVectors.from_context` lets an encoder read the documents. The
 # vector of a word is the mean of what the encoder makes of it wherever it stands. A sentence
 # encoder of ``sentence-transformers`` is the one to take, but it is a large model. In its place
-# this page uses a small one, made at hand: latent semantic analysis of the same documents,
+# this page uses a small one, made at hand: latent semantic analysis of the known documents,
 # where a word is read together with two neighbours on each side. It knows much less of language
 # than a sentence encoder does, and reads no label either.
 
 tfidf = TfidfVectorizer(analyzer=vectorizer.build_analyzer(), min_df=2, sublinear_tf=True)
-svd = TruncatedSVD(100, random_state=0).fit(tfidf.fit_transform(texts))
+svd = TruncatedSVD(100, random_state=0).fit(tfidf.fit_transform(X_known))
 word_rows = normalize(svd.components_.T * svd.singular_values_)
 rows = dict(zip(tfidf.get_feature_names_out(), word_rows, strict=True))
 
@@ -65,7 +68,7 @@ def encode(documents):
     return encoded
 
 
-distilled = WordVectors.from_context(encode, texts, 100, analyzer=vectorizer)
+distilled = WordVectors.from_context(encode, X_known, 100, analyzer=vectorizer)
 print(distilled)
 
 # %%
@@ -94,8 +97,8 @@ for name, model in models.items():
     print(f"{accuracy[-1]:.3f}  {' '.join(name.split())}")
 
 # %%
-# Vectors of the same kind of text help more than those of another, and the network counts for
-# more beside the linear part.
+# With vectors the network counts for more beside the linear part. In this draw those of the same
+# kind of text help a little more than those of another.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), sharey=True, layout="constrained")
 colors = ["#999999", "#e69f00", "#56b4e9", "#0072b2"]
@@ -106,7 +109,6 @@ for ax, values, title in zip(
     ax.set(title=title)
     ax.margins(x=0.2)
 axes[0].invert_yaxis()
-axes[0].set_xlim(0.5)
 plt.show()
 
 # %%
