@@ -36,8 +36,8 @@ def to_saved_model(network, folder):
     import tensorflow as tf
 
     network.export(folder / "saved", verbose=False)
-    serve = tf.saved_model.load(folder / "saved").serve
-    return lambda ids: serve(ids).numpy()
+    loaded = tf.saved_model.load(folder / "saved")  # its variables live as long as it does
+    return lambda ids: loaded.serve(ids).numpy()
 
 
 def to_onnx(network, folder):

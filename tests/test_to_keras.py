@@ -60,7 +60,8 @@ def test_keras_model_gives_the_same_answers(parameters, keras):
 
 
 @pytest.mark.slow
-def test_every_combination_of_parameters_fits():
+def test_combinations_of_parameters_fit():
+    """A fifth of all."""
     sides = [{}, {"embedding_dim": None}] + [
         {"word_vectors": VECTORS, "embedding_mode": mode}
         for mode in ("static", "non-static", "multichannel")
@@ -68,7 +69,9 @@ def test_every_combination_of_parameters_fits():
     bodies = itertools.product(
         sides, (1, 2), ("max", "average", "max+average"), ("relu", "tanh"), ((), 5)
     )
-    for side, conv_layers, pooling, activation, hidden_units in bodies:
+    for side, conv_layers, pooling, activation, hidden_units in itertools.islice(
+        bodies, 0, None, 5
+    ):
         model = small(
             **side,
             conv_layers=conv_layers,
