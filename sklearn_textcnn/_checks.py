@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Iterable
-from contextlib import contextmanager
 from numbers import Real
 
 import numpy as np
@@ -18,7 +17,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from sklearn_textcnn.token_ids import LARGEST_ID, TokenIds
+from sklearn_textcnn.token_ids import LARGEST_ID, STACK_THEM, TokenIds
 
 
 def check_ids(
@@ -88,9 +87,7 @@ def _refuse_other_columns(X, name):
     if any(are_places) and not all(are_places):
         raise ValueError(
             f"{name} holds the column {columns[are_places.index(False)]!r} beside token ids: its "
-            "numbers would be read as tokens. Give the text and the other columns a classifier "
-            "each and combine those with a StackingClassifier; the user guide shows how ('Text "
-            "beside other columns')."
+            f"numbers would be read as tokens. {STACK_THEM}"
         )
     words = [column for column in columns if not any(map(str.isdigit, column))]
     if 2 * len(words) > len(columns) > 1:
@@ -212,7 +209,22 @@ def _refuse_missing_labels(y, name):
             )
 
 
-def refuse_one_class(y):
+def classes_and_weights(estimator, y, multilabel, sample_weight):
+    """The classes of documents, and the weight of each document: see `check_weights`.
+
+    Raises
+    ------
+    ValueError
+        If the documents of weights above zero are of a single class.
+    """
+    classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
+    weights = check_weights(sample_weight, estimator.class_weight, y, classes)
+    if not multilabel:
+        _refuse_one_class(y[weights > 0])
+    return classes, weights
+
+
+def _refuse_one_class(y):
     """Raise a ValueError unless there are labels of two classes."""
     classes = np.unique(y).tolist()
     if len(classes) < 2:
@@ -323,23 +335,6 @@ def targets_of(y, classes, multilabel, name="y"):
 def shortened(classes):
     listed = ", ".join(map(repr, classes.tolist()[:10]))
     return listed + (f", ... ({len(classes)} in all)" if len(classes) > 10 else "")
-
-
-@contextmanager
-def unchanged_on_failure(estimator):
-    """Put everything back if anything goes wrong, Ctrl-C included.
-
-    Yields a list for functions that put back what is no attribute.
-    """
-    before, undo = vars(estimator).copy(), []
-    try:
-        yield undo
-    except BaseException:
-        for put_back in undo:
-            put_back()
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def random_generator(random_state):

@@ -13,8 +13,8 @@ from sklearn_textcnn._checks import (
     check_ids,
     check_labels,
     check_weights,
+    classes_and_weights,
     id_space,
-    refuse_one_class,
     refuse_other_vocabulary,
     shortened,
     targets_of,
@@ -58,11 +58,8 @@ def check_training_data(estimator, X, y, sample_weight, X_val, y_val, going_on):
     TrainingData
     """
     y, multilabel = check_answers(estimator, X, y)
-    classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
-    weights = check_weights(sample_weight, estimator.class_weight, y, classes)
-    if not multilabel:
-        # before the ids are looked at: what is wrong with those is not the first news
-        refuse_one_class(y[weights > 0])
+    # before the ids are looked at: what is wrong with those is not the first news
+    classes, weights = classes_and_weights(estimator, y, multilabel, sample_weight)
     if going_on:
         refuse_other_classes(classes, estimator.classes_, multilabel, estimator._multilabel)
     estimator.classes_ = classes

@@ -556,17 +556,20 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
     def _options(self, n_samples, partial):
         options = {name: getattr(self, name) for name in _TRAINING_OPTIONS}
         options["callbacks"] = check_callbacks(self)
-        if self.epochs == "auto":
-            options["epochs"] = _enough_epochs(0 if self.early_stopping else n_samples)
+        options["epochs"] = self._n_epochs(n_samples)
         if partial:
             options |= {"epochs": 1, "average": 0}
         return Options(**options)
 
+    def _n_epochs(self, n_samples):
+        if self.epochs != "auto":
+            return self.epochs
+        return _enough_epochs(0 if self.early_stopping else n_samples)
+
     def _fit_linear(self, data, rng, progress):
         """The linear part, and data that knows its logits for documents it has not seen."""
         documents = data.documents
-        n_epochs = self._options(len(data.documents.ids), partial=False).epochs
-        share = share_of_linear_part(data, self, n_epochs)
+        share = share_of_linear_part(data, self, self._n_epochs(len(documents.ids)))
         linear = NgramLinearClassifier(
             ngrams=self.linear_ngrams,
             store_cv_decisions=True,

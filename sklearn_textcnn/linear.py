@@ -12,10 +12,9 @@ from sklearn_textcnn._answers import LogitClassifier, Refit
 from sklearn_textcnn._checks import (
     check_answers,
     check_ids,
-    check_weights,
+    classes_and_weights,
     id_space,
     random_generator,
-    refuse_one_class,
     targets_of,
 )
 from sklearn_textcnn._machines import MACHINES, N_FOLDS, fit_machines
@@ -209,11 +208,8 @@ class NgramLinearClassifier(Saved, LogitClassifier, BaseEstimator):
     def _fit(self, X, y, sample_weight, progress):
         """Check documents and fit to them, in place."""
         y, multilabel = check_answers(self, X, y)
-        classes = np.arange(y.shape[1]) if multilabel else np.unique(y)
-        weights = check_weights(sample_weight, self.class_weight, y, classes)
+        classes, weights = classes_and_weights(self, y, multilabel, sample_weight)
         counts = weights > 0
-        if not multilabel:
-            refuse_one_class(y[counts])
         ids = check_ids(self, X, reset=True)
         targets = targets_of(y, classes, multilabel)
         self.classes_ = classes

@@ -4,6 +4,10 @@ import hashlib
 
 import numpy as np
 
+STACK_THEM = (
+    "Give the text and the other columns a classifier each and combine those with a "
+    "StackingClassifier; the user guide shows how ('Text beside other columns')."
+)
 LARGEST_ID = 2**31 - 2
 
 
@@ -271,8 +275,7 @@ def _joined(call, func, types, args, kwargs):
         if len(were_ids) < len(arrays) and axis is not None and axis % were_ids[0].ndim:
             raise ValueError(
                 "Other columns cannot be put beside token ids: their numbers would be read as "
-                "tokens. Give the text and the other columns a classifier each and combine those "
-                "with a StackingClassifier; the user guide shows how ('Text beside other columns')."
+                f"tokens. {STACK_THEM}"
             )
         return as_plain(call(func, types, tuple(args), kwargs))
     widths = {array.shape[1] for array in arrays} if axis == 0 and ids[0].ndim == 2 else ()

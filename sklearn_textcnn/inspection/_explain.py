@@ -1,12 +1,12 @@
 """`explain` and `top_ngrams` of the classifiers."""
 
-from collections import defaultdict
 from numbers import Integral
 
 import numpy as np
 from scipy.special import expit, softmax
 
 from sklearn_textcnn._checks import encode_labels
+from sklearn_textcnn._encoding import provisional_ids
 from sklearn_textcnn.inspection._batches import Reader
 from sklearn_textcnn.inspection._explanation import Explanation, Later
 from sklearn_textcnn.network.threads import for_each
@@ -93,8 +93,7 @@ class _Sums:
 
     def __init__(self, n_outputs):
         self._sums = np.zeros((n_outputs, 0))
-        self._numbers = defaultdict()  # of n-grams, by the bytes of their ids
-        self._numbers.default_factory = self._numbers.__len__
+        self._numbers = provisional_ids()  # of n-grams, by the bytes of their ids
 
     def add(self, batch):
         n_outputs, size = len(self._sums), batch.ids.itemsize

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from sklearn_textcnn.inspection._axes import axes_for, import_pyplot, rgb, signed_bars
-from sklearn_textcnn.inspection._html import AGAINST, FAINTEST, FOR
+from sklearn_textcnn.inspection._html import AGAINST, FAINTEST, FOR, opacities
 from sklearn_textcnn.inspection._pipeline import explain_pipeline
 from sklearn_textcnn.inspection._writing import (
     ELLIPSIS,
@@ -403,8 +403,8 @@ def _color(ax, strength, x, width, middle, points):
     from matplotlib.patches import Rectangle
 
     color, line = (rgb(FOR), "-") if strength > 0 else (rgb(AGAINST), (0, (2, 1)))
-    strength, half = abs(strength), 0.72 * points
-    shade, underline = (*color, 0.08 + 0.44 * strength), (*color, 0.3 + 0.7 * strength)
+    half = 0.72 * points
+    shade, underline = ((*color, opacity) for opacity in opacities(abs(strength)))
     # add_patch and plot look for limits of the axes, which takes most of the time
     ax.add_artist(Rectangle((x, middle - half), width, 2 * half, facecolor=shade, edgecolor="none"))
     ends = [x, x + width], [middle + half] * 2

@@ -64,13 +64,19 @@ def _number(value):
     return f"{value:+.3f}".replace("-", "&#8722;")
 
 
+def opacities(strength):
+    """How opaque the color of a token is, and the line below it, by how much it adds."""
+    return 0.08 + 0.44 * strength, 0.3 + 0.7 * strength
+
+
 def _color(strength, sign):
     """Inline, as some notebooks drop style sheets."""
     color = FOR if sign > 0 else AGAINST
     line = "solid" if sign > 0 else "dashed"
+    shade, underline = opacities(strength)
     return (
-        f"background:rgba({color},{0.08 + 0.44 * strength:.2f});"
-        f"border-bottom:2px {line} rgba({color},{0.3 + 0.7 * strength:.2f})"
+        f"background:rgba({color},{shade:.2f});"
+        f"border-bottom:2px {line} rgba({color},{underline:.2f})"
     )
 
 
