@@ -291,7 +291,10 @@ def _weights_by_class(class_weight, y, classes):
             f"class_weight must hold labels of y; got {', '.join(map(repr, unknown))}, which is "
             f"none of {shortened(classes)}. Classes that are left out have weight 1."
         )
-    by_class = compute_class_weight(class_weight, classes=classes, y=y)
+    if isinstance(class_weight, str):
+        by_class = compute_class_weight(class_weight, classes=classes, y=y)
+    else:  # scikit-learn takes the label "1" for 1
+        by_class = np.array([class_weight.get(label, 1) for label in classes.tolist()], dtype=float)
     if not (by_class >= 0).all() or not np.isfinite(by_class).all():
         raise ValueError(
             f"class_weight must hold finite weights that are not negative; got {class_weight!r}."

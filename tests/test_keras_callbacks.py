@@ -101,7 +101,9 @@ def test_every_optimizer_learns(optimizer, rate):
 
 
 @pytest.mark.parametrize("engine", ["numpy", "keras"])
-def test_progress_is_one_line(capsys, engine, at_once):
+def test_progress_is_one_line(capsys, engine, at_once, monkeypatch):
+    for name in ("COLUMNS", "LINES"):  # tqdm cuts the line to what these say
+        monkeypatch.setenv(name, "200")
     parameters = {"epochs": 3, "engine": engine, "linear_ngrams": 0}
     small(**parameters, verbose=1).fit(IDS, CLASSES, X_val=NEW_IDS, y_val=NEW_CLASSES)
     printed = capsys.readouterr()

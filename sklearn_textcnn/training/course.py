@@ -47,11 +47,11 @@ class Course:
         `weights` returns the weights as they are now, perhaps not copies.
         """
         self._epoch += 1
-        if self.validation is not None:
-            scores = scores | self._validation_scores(weights())
+        unseen = {} if self.validation is None else self._validation_scores(weights())
+        self._progress.note(unseen | scores)  # a narrow terminal cuts the last ones off
+        scores = scores | unseen
         for name, value in scores.items():
             self.history.setdefault(name, []).append(float(value))
-        self._progress.note(scores)
         if not np.isfinite(list(scores.values())).all():
             raise ValueError(
                 f"Training diverged: the loss is not finite in epoch {self._epoch}. "
