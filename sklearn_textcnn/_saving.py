@@ -11,6 +11,15 @@ __version__ = "0.1.0"
 # such a number count as 0.
 STATE_VERSION = 1
 
+# What a skops file of this package may hold that skops does not trust by itself. Making an object
+# of these types sets attributes and compares versions, nothing else.
+TRUSTED_TYPES = (
+    "sklearn_textcnn.classifier.TextCNNClassifier",
+    "sklearn_textcnn.linear.NgramLinearClassifier",
+    "sklearn_textcnn.vectorizer.TextVectorizerTransformer",
+    "sklearn_textcnn.word_vectors.WordVectors",
+)
+
 
 class NewerVersionWarning(InconsistentVersionWarning):
     """A file was written by a newer version of this package."""

@@ -22,7 +22,11 @@ from sklearn_textcnn._progress import shown
 
 _CHUNK = 1 << 20  # bytes
 _LONGEST_TOKEN = 1 << 16  # bytes; a longer one means that the file is something else
-_LONGEST_LINE = 1 << 24  # bytes
+_LONGEST_LINE = 1 << 22  # bytes
+_MOST_COMPONENTS = 1 << 16  # more means that the file is something else
+# A compressed file may grow to this size, and beyond it to so many times its own. Vectors grow to
+# about three times; a few kilobytes that become gigabytes are there to do harm.
+_SMALL, _MOST_GROWTH = 1 << 28, 100
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?(\d+)[ \t]+(\d+)\s*")
 _UNPACK = "Unpack it, and pass the file of vectors that is in it."
@@ -197,7 +201,11 @@ class VectorFile:
         if start.startswith(b"PK\x03\x04"):
             archive = zipfile.ZipFile(raw)
             try:
-                stream = archive.open(self._choose(archive))
+                member = archive.getinfo(self._choose(archive))
+                # `zipfile` would decompress 4,096 bytes of these at once: gigabytes, if meant so
+                if member.compress_type in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+                    raise NotImplementedError("bzip2 or LZMA inside a zip archive is not read here")
+                stream = archive.open(member)
             except (RuntimeError, NotImplementedError) as error:  # encrypted, unknown compression
                 raise ValueError(f"{self.name}: {error}. Unpack the archive first.") from error
         elif self.member is not None:
@@ -213,7 +221,7 @@ class VectorFile:
             stream = lzma.LZMAFile(raw)
         else:
             return raw
-        return io.BufferedReader(stream, _CHUNK)
+        return io.BufferedReader(_Decompressed(stream, raw, self.name), _CHUNK)
 
     def _choose(self, archive):
         members = [
@@ -230,6 +238,35 @@ class VectorFile:
                 f"Pass WordVectors({self.path!r}, member=...)."
             )
         return self.member
+
+
+class _Decompressed(io.RawIOBase):
+    """The decompressed bytes of a file, as long as they are not out of all proportion to it."""
+
+    def __init__(self, stream, raw, name):
+        self._stream, self._raw, self._name = stream, raw, name
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def tell(self):
+        return self._stream.tell()
+
+    def seek(self, *place):
+        return self._stream.seek(*place)
+
+    def readinto(self, buffer):
+        n_bytes = self._stream.readinto(memoryview(buffer)[:_CHUNK])
+        size, compressed = self._stream.tell(), self._raw.tell()
+        if size > _SMALL and size > _MOST_GROWTH * compressed:
+            raise ValueError(
+                f"{self._name}: {compressed:,} compressed bytes become more than {size:,}. No "
+                f"vectors do. If these are vectors all the same, decompress the file and pass that."
+            )
+        return n_bytes
 
 
 def _by_bytes(wanted):
@@ -254,12 +291,15 @@ def _reader(stream, name, tick):
     header = _HEADER.fullmatch(line)
     if header is None:
         return _TextReader(stream, name, tick)
-    count, n_components = int(header[1]), int(header[2])
+    # a number of more digits is none of vectors, and takes long to be read
+    count, n_components = (int(number[:20]) for number in header.groups())
     if not count or not n_components:
         raise ValueError(
             f"{name}, line 1: at least one vector of at least one number is needed, the header "
             f"announces {count} of {n_components}."
         )
+    if n_components > _MOST_COMPONENTS:
+        _refuse_components(name, f"the header announces {n_components:,}")
     # A text line has the room for n_components written numbers behind its token and nothing in it
     # that cannot be printed; float32 numbers, up to the first byte that is a newline, are not so.
     fields = re.split(rb"[ \t]", rest.partition(b"\n")[0].rstrip(), maxsplit=1)[1:]
@@ -334,8 +374,10 @@ class _TextReader:
 
         White space in front of it may be the token itself.
         """
-        words = line.split()
+        words = line.rsplit(maxsplit=_MOST_COMPONENTS + 1)
         n_numbers, most = 0, len(words) - (not line[:1].isspace())
+        if most > _MOST_COMPONENTS and all(map(_is_number, words[1:])):
+            _refuse_components(self.name, "this line has more")
         while n_numbers < most and _is_number(words[-1 - n_numbers]):
             n_numbers += 1
         if not n_numbers:
@@ -416,6 +458,13 @@ class _BinaryReader:
             f"{self.name}, vector {self.number}: the header announces {self._count} vectors of "
             f"{self.n_components} numbers, {what}. Fetch the file again."
         )
+
+
+def _refuse_components(name, found):
+    raise ValueError(
+        f"{name}, line 1: vectors have at most {_MOST_COMPONENTS:,} numbers, {found}. If that is "
+        "right, pass a mapping token -> vector, or a matrix with its tokens."
+    )
 
 
 def _is_number(word):

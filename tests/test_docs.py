@@ -122,7 +122,7 @@ def test_public_names_have_an_example_and_a_page(module):
     public = importlib.import_module(module)
     for name in public.__all__:
         documented = getattr(public, name)
-        if isinstance(documented, dict):  # data have no docstring of their own
+        if isinstance(documented, dict | tuple):  # data have no docstring of their own
             documented = public
         assert ">>> " in "\n".join(section(documented.__doc__, "Examples") or []), name
         assert re.search(rf"^\.\. auto(class|function|data):: {name}$", text, re.MULTILINE), name

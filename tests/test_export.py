@@ -56,7 +56,11 @@ def to_litert(network, folder):
 
     network.export(folder / "saved", verbose=False)
     content = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved")).convert()
-    interpreter = tf.lite.Interpreter(model_content=content)
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:  # the same runtime, as TensorFlow brings it along
+        Interpreter = tf.lite.Interpreter
+    interpreter = Interpreter(model_content=content)
 
     def answer(ids):
         place = interpreter.get_input_details()[0]["index"]
