@@ -200,6 +200,10 @@ class LogitClassifier(ClassifierMixin):
         now.__dict__ = vars(self)  # which a fit replaces and does not change
         return now
 
+    def __sklearn_is_fitted__(self):
+        # scikit-learn would go through all attributes, and its pipelines add one meanwhile
+        return hasattr(self, "classes_")
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = True

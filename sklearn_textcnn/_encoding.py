@@ -1,10 +1,13 @@
 """From documents to flat ids, in batches and in other processes where that pays off."""
 
+import signal
 from array import array
 from collections import defaultdict
 from contextlib import suppress
 from functools import partial
+from multiprocessing import parent_process
 from struct import Struct
+from threading import current_thread, main_thread
 from time import perf_counter
 from typing import NamedTuple
 
@@ -146,17 +149,10 @@ def encode(recipe, documents, id_of, codes, n_jobs):
         yield _encode_here(recipe, batch, row, codes)
     n_jobs = effective_n_jobs(n_jobs)
     share = -(-documents.remaining() // n_jobs)
+    parallel, waits = _parallel(n_jobs)
     row = documents.row
-    own = documents.take(share)
+    own = [] if waits else documents.take(share)
     size = min(share, _MAX_PARALLEL_CHUNK)
-    # This process does a share too, so one task less than processes is under way at any time.
-    parallel = Parallel(
-        n_jobs=n_jobs,
-        prefer="processes",
-        return_as="generator",
-        pre_dispatch=n_jobs - 1,
-        batch_size=1,
-    )
     results = parallel(
         delayed(_encode_apart)(recipe, batch, documents.row - len(batch))
         for batch in iter(partial(documents.take, size), [])
@@ -177,6 +173,16 @@ def encode(recipe, documents, id_of, codes, n_jobs):
     _last_parallel = perf_counter()
 
 
+def _parallel(n_jobs):
+    """What shares work among processes, and whether it waits until all of it is done."""
+    options = {"n_jobs": n_jobs, "prefer": "processes", "batch_size": 1}
+    try:
+        # This process does a share too, so one task less than processes is under way at any time.
+        return Parallel(return_as="generator", pre_dispatch=n_jobs - 1, **options), False
+    except ValueError:  # the backend "multiprocessing" has no results one by one
+        return Parallel(pre_dispatch=n_jobs, **options), True
+
+
 def _encode_here(recipe, documents, first_row, codes):
     if len(codes) > _MAX_CODES:
         codes.clear()
@@ -191,6 +197,10 @@ def _pays_off(documents, seconds):
 
 
 def _encode_apart(recipe, documents, first_row):
+    # Ctrl-C reaches this process, too, and could cut its result in two while it is sent. joblib
+    # would wait for the other half for good, in every later call as well.
+    if parent_process() is not None and current_thread() is main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     seen = provisional_ids()
     codes = Codes(recipe.tokenize, seen.__getitem__)
     chunk = recipe.encode(documents, first_row, codes)

@@ -297,8 +297,13 @@ class TextVectorizerTransformer(Saved, TransformerMixin, BaseEstimator):
             If `max_length` cuts a hundredth of the tokens or more, with the shares of documents and
             of tokens; if most of the text is in scripts without spaces between words.
         """
+        before = vars(self)
         chunks, final_ids = self._fit(X)
-        return _token_ids(chunks, self._plan(), self._fixed_width(), final_ids)
+        try:
+            return _token_ids(chunks, self._plan(), self._fixed_width(), final_ids)
+        except BaseException:  # above all, no memory for the ids
+            self.__dict__ = before
+            raise
 
     def transform(self, X):
         """Return the ids of documents.

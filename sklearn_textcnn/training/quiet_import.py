@@ -5,7 +5,9 @@ import os
 import re
 import sys
 import tempfile
+from concurrent.futures import Future
 from contextlib import contextmanager
+from threading import RLock, Thread
 
 # Start-up lines of TensorFlow 2.18 to 2.21 that say nothing about what the user does. They come
 # from C++ before any logging switch is read, hence the file descriptor.
@@ -24,6 +26,8 @@ _CHATTER = re.compile(
     r"|TF-TRT Warning|Cannot dlopen some GPU libraries|Skipping registering GPU devices"
 )
 _forked_from_tensorflow = False
+# Two threads that put standard error aside at once would not put it back in order.
+_importing = RLock()
 
 
 def import_with_keras(name):
@@ -40,8 +44,23 @@ def import_with_keras(name):
             "and TensorFlow would wait for threads that a fork does not copy. Start processes with "
             'joblib\'s "loky" backend or with multiprocessing.get_context("spawn").'
         )
-    with _chatter_withheld():
+    if name in sys.modules:
         return importlib.import_module(name)
+    imported = Future()
+
+    def work():
+        try:
+            with _importing, _chatter_withheld():
+                module = importlib.import_module(name)
+        except BaseException as error:
+            imported.set_exception(error)
+        else:
+            imported.set_result(module)
+
+    # Nobody can import TensorFlow once more after an interrupt in the middle of it, which takes
+    # seconds. Here an interrupt ends the waiting only.
+    Thread(target=work).start()
+    return imported.result()
 
 
 @contextmanager
@@ -73,7 +92,8 @@ def _chatter_withheld():
 
 def _note_fork():
     """Notice that the parent's TensorFlow has threads, which this process lacks."""
-    global _forked_from_tensorflow
+    global _forked_from_tensorflow, _importing
+    _importing = RLock()  # a thread of the parent may have held it
     eager = sys.modules.get("tensorflow.python.eager.context")
     context = getattr(eager, "_context", None)
     if context is not None and getattr(context, "_initialized", True):
