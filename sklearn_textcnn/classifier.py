@@ -167,7 +167,7 @@ class TextCNNClassifier(Saved, LogitClassifier, BaseEstimator):
         name and no `callbacks`, and refuses others. "keras" trains every network, by ``Model.fit``
         of the model that `to_keras` returns, on a GPU if TensorFlow sees one. "auto": "numpy" where
         these parameters allow it, else "keras". Where no dropout draws, both end in the same
-        weights but for rounding.
+        weights but for rounding and for ties of windows that hold unknown tokens.
     random_state : int, RandomState instance or None, default=None
         Source of initial weights, order of the documents, dropout and validation split. With an
         int and the same data, weights are equal bit for bit; where Keras trains the network (see

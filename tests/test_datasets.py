@@ -220,6 +220,7 @@ def test_installed_packages_make_a_corpus():
     assert not any("/tests/" in name or "/externals/" in name for name in corpus.filenames)
 
 
+@pytest.mark.slow
 def test_corpus_is_learnable_but_not_trivial():
     X, y = load_docstrings(return_X_y=True)
     baseline = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LinearSVC())

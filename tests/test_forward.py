@@ -9,7 +9,7 @@ from networks import KNOWN, N_IDS, all_architectures, architecture, awkward_ids,
 
 from sklearn_textcnn.network import forward, threads
 from sklearn_textcnn.network.forward import Forward, TokenProducts
-from sklearn_textcnn.network.operations import document_lengths, product_by_row
+from sklearn_textcnn.network.operations import document_lengths, pool_positions, product_by_row
 
 ARCHITECTURES = all_architectures()
 # what is kept, pooled and threaded differs between these
@@ -225,6 +225,29 @@ def test_where_threads_do_not_pay_work_stays_where_it_is(monkeypatch, n_threads,
     done = []
     threads.for_each(lambda block: done.append((block, get_ident())), range(3), n_values)
     assert done == [(block, get_ident()) for block in range(3)]
+
+
+def test_two_threads_share_work_that_pays_for_them(monkeypatch):
+    monkeypatch.setattr(threads, "n_threads", lambda: 2)
+    both, workers = Barrier(2, timeout=20), []
+
+    def work(block):
+        both.wait()  # until the other has begun, too
+        workers.append(get_ident())
+
+    threads.for_each(work, range(2), 10**12)
+    assert len({get_ident(), *workers}) == 3
+
+
+@pytest.mark.parametrize(
+    ("n_positions", "pool_size", "n_pools"), [(5, 2, 3), (4, 2, 2), (3, 3, 1), (1, 4, 1), (6, 1, 6)]
+)
+def test_the_last_pool_may_hold_fewer_positions(n_positions, pool_size, n_pools):
+    x = np.arange(n_positions * 3, dtype=np.float32).reshape(1, n_positions, 3)
+    pooled, counts = pool_positions(x, np.ones((1, n_positions), dtype=bool), pool_size)
+    last_of_each = np.minimum(np.arange(1, n_pools + 1) * pool_size, n_positions) - 1
+    np.testing.assert_array_equal(pooled, x[:, last_of_each])
+    assert counts.tolist() == [[True] * n_pools]
 
 
 @pytest.mark.parametrize("id_", [10**6, 17, 11], ids=["beyond", "without a row", "last"])

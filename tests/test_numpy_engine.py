@@ -142,6 +142,20 @@ def test_rows_of_rare_tokens_move_as_in_keras(optimizer, side):
         np.testing.assert_array_equal(ours[28], start[28])
 
 
+def test_steps_are_counted_for_one_epoch(monkeypatch):
+    """Those of one are all that a row can have missed, and memory is taken for no more."""
+    made = []
+
+    class Recorded(numpy_engine.MissedSteps):
+        def __init__(self, n_rows, n_steps, before):
+            made.append((n_rows, n_steps, before))
+            super().__init__(n_rows, n_steps, before)
+
+    monkeypatch.setattr(numpy_engine, "MissedSteps", Recorded)
+    train(architecture(), documents(architecture(), n=90), batch_size=16, epochs=3)
+    assert made == [(N_IDS, 6, 0), (N_IDS, 6, 6), (N_IDS, 6, 12)]
+
+
 def test_rows_that_no_token_has_are_left_alone():
     a, known = architecture(), KNOWN.copy()
     known[20:] = False

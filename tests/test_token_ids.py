@@ -40,6 +40,7 @@ def test_construction(ids):
     assert TokenIds([[0]]).n_ids == 2
     assert TokenIds([[5]], n_ids=100).n_ids == 100
     assert TokenIds([[5]], n_ids=100).vocabulary is None
+    assert TokenIds([[2]], vocabulary=["a"], n_ids=3).n_ids == 3
     assert TokenIds(np.zeros((0, 3), dtype=np.int64)).shape == (0, 3)
     array = np.array([[2, 1]], dtype=np.int32)
     assert np.shares_memory(TokenIds(array), array)
