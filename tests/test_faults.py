@@ -170,7 +170,7 @@ def some_allocations(do, monkeypatch, n):
     with no_memory_at(-1, monkeypatch) as so_far:
         do()
         total = so_far()
-    assert total > 5
+    assert total > 3  # older versions of scikit-learn make fewer
     if n is None or n >= total:
         return range(total)
     return np.sort(np.random.default_rng(0).choice(total, n, replace=False)).tolist()
