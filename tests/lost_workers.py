@@ -30,7 +30,7 @@ from sklearn.model_selection import (
     StratifiedKFold,
     cross_val_score,
 )
-from test_clusters import LABELS, NEW_TEXTS, TEXTS, answers, pipeline
+from test_partitions import LABELS, NEW_TEXTS, TEXTS, answers, pipeline
 
 ROOT = Path(__file__).parents[1]
 RATES = {"textcnnclassifier__learning_rate": [0.001, 0.003, 0.01, 0.03]}
