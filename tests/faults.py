@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import joblib
@@ -315,6 +316,15 @@ def _send_interrupts(process):
     return "".join(lines)
 
 
+@contextmanager
+def failure_noted(counts, where):
+    """Note what goes wrong among the failures, and go on."""
+    try:
+        yield
+    except Exception as failure:
+        counts["failures"].append(f"{where}: {type(failure).__name__}: {failure}")
+
+
 def _interrupted(name, n, seed):
     """In a process of its own."""
     # which a process in the background starts without
@@ -339,12 +349,10 @@ def _interrupted(name, n, seed):
         except KeyboardInterrupt:
             came = True
         counts["lost" if not came else "late" if finished else "in time"] += 1
-        try:
+        where = f"{name}, number {number}, {moment:.4f} of {took:.4f} s, seed {seed}"
+        with failure_noted(counts, where):
             assert error is None or came, f"{type(error).__name__} without an interrupt: {error}"
             case.check(finished)
-        except Exception as failure:
-            where = f"{name}, number {number}, {moment:.4f} of {took:.4f} s, seed {seed}"
-            counts["failures"].append(f"{where}: {type(failure).__name__}: {failure}")
     print(json.dumps(counts))
 
 
@@ -366,7 +374,8 @@ def _killed_while_saving(n, seed):
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         counts["killed"] += 1
-        try:
+        where = f"killed while saving, number {number}, {moment:.4f} s, seed {seed}"
+        with failure_noted(counts, where):
             assert answers(joblib.load(case.path)) in case.expected, "a mixture"
             for path in set(case.path.parent.iterdir()) - {case.path}:
                 counts["left over"] += 1
@@ -374,9 +383,6 @@ def _killed_while_saving(n, seed):
             case.begin()
             case.do()
             case.check(finished=True)
-        except Exception as failure:
-            where = f"killed while saving, number {number}, {moment:.4f} s, seed {seed}"
-            counts["failures"].append(f"{where}: {type(failure).__name__}: {failure}")
     print(json.dumps(counts))
 
 
@@ -430,7 +436,8 @@ def _killed_workers(name, n, seed):
         moment, finished = rng.uniform(0, took), False
         killer = threading.Timer(moment, _kill_one, [rng, counts])
         killer.start()
-        try:
+        where = f"{name}, number {number}, {moment:.4f} of {took:.4f} s, seed {seed}"
+        with failure_noted(counts, where):
             try:
                 case.do()
                 finished = True
@@ -441,9 +448,6 @@ def _killed_workers(name, n, seed):
             if finished:  # it may have been killed when all was done
                 time.sleep(0.2)
             case.check(finished)
-        except Exception as failure:
-            where = f"{name}, number {number}, {moment:.4f} of {took:.4f} s, seed {seed}"
-            counts["failures"].append(f"{where}: {type(failure).__name__}: {failure}")
     print(json.dumps(counts))
 
 
