@@ -70,7 +70,9 @@ class Documents:
         self.row = 0
         self.n_rows = None
         if hasattr(X, "__array__"):
-            X = np.asarray(X)
+            if not isinstance(X, np.ndarray):
+                # Polars would make strings as long as the longest one, which end before a NUL.
+                X = np.asarray(X, dtype=object)
             X = X.reshape(len(X))
         if isinstance(X, (list, tuple, np.ndarray)):
             self._source = X

@@ -755,14 +755,17 @@ def relate_scale_of_weights(case, model):
 def relate_copies(case, model):
     """Documents of integer weights are about what so many copies are, and not what one is.
 
-    Not more: inverse document frequencies, folds and the penalty count documents.
+    Not more: inverse document frequencies and folds count documents. So do the penalties, since of
+    weights only ratios count: here there are as many copies as there were documents.
     """
     rng = np.random.default_rng(int(case.corpus.ids.sum()))
     n, n_classes = int(rng.integers(60, 150)), int(rng.integers(2, 5))
     ids = rng.integers(2, N_IDS, (n, 10)).astype(np.int32)
     classes = rng.permutation(np.resize(np.arange(n_classes), n))
     ids[:, 0] = np.where(rng.random(n) < 0.5, 2 + classes, ids[:, 0])
-    weights = np.where(classes == 0, 8, rng.integers(1, 3, n))
+    share = np.where(classes == 0, 8, 1)
+    weights = rng.multinomial(n - n_classes, share / share.sum())
+    weights[np.unique(classes, return_index=True)[1]] += 1  # no class is left out
     copies, others = np.repeat(np.arange(n), weights), rng.integers(2, N_IDS, (60, 10))
     weighted, copied, once = (
         NgramLinearClassifier(ngrams=case.parameters["ngrams"], random_state=0)
@@ -771,7 +774,7 @@ def relate_copies(case, model):
         for rows, sample_weight in ((slice(None), weights), (copies, None), (slice(None), None))
     )
     difference = np.abs(once - copied).mean()
-    assert np.abs(weighted - copied).mean() < (difference / 2 if difference > 0.15 else 0.12)
+    assert np.abs(weighted - copied).mean() < min(0.12, 0.8 * difference)
 
 
 def relate_refits(case, model):
@@ -829,7 +832,8 @@ def relate_engines(case, model):
     """Both engines train the same weights, where no dropout draws; tolerances of test_engines."""
     changes = {"dropout": 0.0, "linear_ngrams": 0, "random_state": 3, "callbacks": None}
     changes |= {"conv_layers": 1, "pooling": "max", "epochs": 2, "average": 0}
-    changes["learning_rate"] = min(case.parameters["learning_rate"], 0.01)
+    # Logits below 1e-7 are probabilities of exactly a half to Keras, which counts them as wrong.
+    changes["learning_rate"] = min(max(case.parameters["learning_rate"], 1e-6), 0.01)
     if not isinstance(case.parameters["optimizer"], str):
         changes["optimizer"] = "adam"
     ours, theirs = (fitted(case, engine=engine, **changes) for engine in ("numpy", "keras"))

@@ -1,6 +1,7 @@
 """What `TextCNNClassifier` refuses: the message, and that an earlier fit survives it."""
 
 import warnings
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -31,9 +32,14 @@ def changed(array, place, value, dtype=None):
     return array
 
 
-@pytest.fixture
-def fitted():
+@pytest.fixture(scope="module")
+def fitted_once():
     return TextCNNClassifier(**TINY).fit(IDS, CLASSES)
+
+
+@pytest.fixture
+def fitted(fitted_once):
+    return deepcopy(fitted_once)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tracemalloc
 import unicodedata
 import warnings
 from collections import Counter
@@ -533,6 +534,23 @@ def test_kinds_of_input(make):
     hashing = TextVectorizerTransformer(hash_buckets=9, max_length=3)
     hashes = hashing.transform(["good film", "bad film!", ""])
     assert_array_equal(hashing.fit(make()).transform(make()), hashes)
+
+
+@pytest.mark.parametrize("make", [list, pd.Series, pl.Series, lambda d: pl.DataFrame({"a": d})])
+def test_a_document_is_read_to_its_end(make):
+    """NumPy ends strings of a fixed width before the last NUL, and Polars gives it such strings."""
+    ours = TextVectorizerTransformer(analyzer="char").fit(make(["ab\0", "a"]))
+    assert ours.vocabulary_ == {"a": 2, "\0": 3, "b": 4}
+
+
+def test_a_long_document_among_many_takes_its_own_memory():
+    """Strings of a fixed width would be 3 GB here."""
+    documents = pl.Series(["a film"] * 20_000 + ["a " * 20_000])
+    tracemalloc.start()
+    TextVectorizerTransformer(max_length=5).fit_transform(documents)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
 
 
 def test_bytes_are_decoded():
