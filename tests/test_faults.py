@@ -44,7 +44,7 @@ MODELS = {
 @pytest.mark.parametrize(
     ("case", "n"),
     [
-        ("fit, both parts", 5),
+        ("fit, both parts", 3),
         *(
             pytest.param(case, 4, marks=pytest.mark.slow)
             for case in ("fit in Keras", "partial_fit", "vectorizer, fit, n_jobs=2", "save")

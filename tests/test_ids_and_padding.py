@@ -123,14 +123,14 @@ def test_an_answer_depends_on_the_document_alone(parameters):
     "form",
     [
         np.int64,
-        np.int16,
         np.uint8,
         np.float64,
         lambda ids: ids.tolist(),
-        lambda ids: ids.astype(object),
         np.asfortranarray,
         pd.DataFrame,
         lambda ids: TokenIds(ids, n_ids=LAST_FILLER + 1),
+        pytest.param(np.int16, marks=pytest.mark.slow),
+        pytest.param(lambda ids: ids.astype(object), marks=pytest.mark.slow),
     ],
 )
 def test_forms_of_ids(form, three):

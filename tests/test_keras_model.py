@@ -41,7 +41,7 @@ def probabilities_of(a, ids):
     return expit(logits) if a.output == "sigmoid" else softmax(logits, axis=1)
 
 
-@pytest.mark.parametrize("name", some(ARCHITECTURES, every=5))
+@pytest.mark.parametrize("name", some(ARCHITECTURES, every=7))
 def test_probabilities_are_those_of_numpy_and_weights_are_kept(keras_network, name):
     a, ids = ARCHITECTURES[name], awkward_ids()
     network = keras_network(a, dropout=0.5, max_norm=3.0)

@@ -1,6 +1,7 @@
 """The linear part inside `TextCNNClassifier`."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -23,6 +24,7 @@ from classifiers import (
     streamed,
 )
 from corpora import word_order
+from sampling import some
 from sklearn.base import clone
 
 
@@ -43,8 +45,7 @@ def awkward():
     return ids
 
 
-@pytest.mark.parametrize("linear_ngrams", [1, 2])
-@pytest.mark.parametrize("name", DATA)
+@pytest.mark.parametrize(("linear_ngrams", "name"), some(itertools.product([2, 1], DATA), every=2))
 def test_linear_part_of_the_keras_model(name, linear_ngrams, awkward):
     ids, y = DATA[name]
     model = both_count(small(linear_ngrams=linear_ngrams, epochs=3).fit(ids, y))

@@ -166,8 +166,10 @@ def test_rows_that_no_token_has_are_left_alone():
     np.testing.assert_array_equal(after[20:], before[20:])
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("side", some(["trained", "one-hot"], every=2))
+@pytest.mark.parametrize(
+    ("side", "early_stopping"),
+    some(itertools.product(["trained", "one-hot"], [True, False]), every=4),
+)
 def test_validation(side, early_stopping):
     a = architecture(**SIDES[side])
     rng = np.random.default_rng(0)

@@ -140,7 +140,7 @@ INTERRUPTS = """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX signals")
-@pytest.mark.parametrize("n_times", [60, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_times", [30, pytest.param(1500, marks=pytest.mark.slow)])
 def test_interrupts_give_blas_its_threads_back_and_change_no_answers(n_times):
     assert said_by(INTERRUPTS.replace("N_TIMES", str(n_times))) == ["True 0 0"]
 
