@@ -1,5 +1,7 @@
 """The machines against scikit-learn's, what they count for, and what they have not seen."""
 
+import os
+import signal
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -342,6 +344,20 @@ def test_fits_in_threads_are_those_of_one():
     with ThreadPoolExecutor(4) as pool:
         for tables, _, _ in pool.map(lambda _: fit(ids, targets), range(12)):
             np.testing.assert_array_equal(tables["rows"], alone)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_a_thread_fits_does_not_wait_for_it():
+    """The thread is none of the child's, which would wait for it for ever."""
+    ids, targets = corpus(60)
+    with _machines._liblinear:  # as in another thread
+        child = os.fork()
+        if not child:
+            signal.alarm(30)
+            fit(ids, targets)
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])

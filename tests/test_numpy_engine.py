@@ -156,6 +156,18 @@ def test_steps_are_counted_for_one_epoch(monkeypatch):
     assert made == [(N_IDS, 6, 0), (N_IDS, 6, 6), (N_IDS, 6, 12)]
 
 
+def test_documents_without_tokens_train_the_output_alone():
+    """Their features are constant, whatever the weights of the convolutions."""
+    a = architecture(activation="tanh")
+    docs = documents(a)
+    docs = replace(docs, ids=np.zeros_like(docs.ids))
+    before, after = random_weights(a), train(a, docs, optimizer="sgd", learning_rate=1.0).weights
+    for name in ("tables", "kernels", "biases"):
+        for was, is_now in zip(arrays_of([before[name]]), arrays_of([after[name]]), strict=True):
+            np.testing.assert_array_equal(is_now, was)
+    assert (after["dense_biases"][-1] != before["dense_biases"][-1]).all()
+
+
 def test_rows_that_no_token_has_are_left_alone():
     a, known = architecture(), KNOWN.copy()
     known[20:] = False

@@ -1,7 +1,9 @@
 """Saved classifiers, other processes, and what is printed and kept in memory."""
 
 import copy
+import os
 import pickle
+import sys
 from pathlib import Path
 
 import joblib
@@ -12,6 +14,7 @@ from corpora import topic_texts
 from sklearn.pipeline import make_pipeline
 
 from sklearn_textcnn import TextVectorizerTransformer
+from sklearn_textcnn.training import quiet_import
 
 
 def test_state_is_arrays_and_built_in_types(three):
@@ -127,6 +130,14 @@ QUIET = """
 def test_nothing_is_printed():
     run = run_python(QUIET, "-W", "default")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_only_chatter_is_withheld(monkeypatch, capfd):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with quiet_import._chatter_withheld():
+        os.write(2, b"a word of warning\nI0000 00:00:1764.1 port.cc:153] oneDNN custom operations are on\n")
+        assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == "a word of warning\n"
 
 
 @pytest.mark.slow
