@@ -53,8 +53,8 @@ TESTS = {
     "training/numpy_engine.py": ("streaming", "losses_and_weights numpy_engine engines"),
     "training/blas.py": ("numpy_engine", "processes concurrency refits"),
     "training/fit.py": ("engine_choice", "engines averaging"),
-    "training/quiet_import.py": ("saving", "processes"),
-    "training/keras_model.py": ("keras_model", "to_keras engines"),
+    "training/quiet_import.py": ("saving", "processes concurrency"),
+    "training/keras_model.py": ("keras_model export", "to_keras engines"),
     "training/keras_engine.py": ("losses_and_weights", "averaging engines keras_callbacks"),
 }
 # Sizes of blocks and of memory, and what work has to be worth: results do not depend on them.

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from ngram_corpora import ByHand, strange_corpus
+from scipy.optimize import OptimizeResult, approx_fprime
 from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 from sklearn.metrics import log_loss, roc_auc_score
@@ -123,6 +124,22 @@ def test_factors_have_the_lowest_cross_entropy_of_the_held_out_documents(weighte
     np.testing.assert_array_equal(judged, targets)
     np.testing.assert_allclose(judged_weights, weights / weights.mean())
     np.testing.assert_allclose(np.tensordot(factors, decisions, 1), held_out)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_factors_are_looked_for_by_the_slope_of_their_loss(n_outputs, monkeypatch):
+    minimized = []
+    monkeypatch.setattr(
+        "scipy.optimize.minimize",
+        lambda f, start, **_: minimized.append(f) or OptimizeResult(x=start),
+    )
+    rng = np.random.default_rng(0)
+    targets = np.eye(3)[np.arange(20) % 3][:, :n_outputs]
+    decisions, weights = rng.normal(size=(3, 20, n_outputs)), rng.uniform(0.1, 3, 20)
+    _machines._factors(decisions, targets, weights, n_outputs > 1, np.array([1, 2, 0.25]))
+    at = np.array([0.3, -0.5, 1.0])
+    measured = approx_fprime(at, lambda x: minimized[0](x)[0], 1e-6)
+    np.testing.assert_allclose(minimized[0](at)[1], measured, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_documents", [300, 9])

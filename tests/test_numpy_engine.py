@@ -156,6 +156,13 @@ def test_steps_are_counted_for_one_epoch(monkeypatch):
     assert made == [(N_IDS, 6, 0), (N_IDS, 6, 6), (N_IDS, 6, 12)]
 
 
+def test_threads_begin_at_opposite_ends():
+    """Both have the same work, and Python is wanted by one while the other multiplies."""
+    one, other = numpy_engine._shares(architecture(kernel_sizes=(3, 4, 5), filters=(6, 6, 6)))
+    assert [part.kernel_size for part in one] == [3, 4, 5]
+    assert [part.kernel_size for part in other] == [5, 4, 3]
+
+
 def test_documents_without_tokens_train_the_output_alone():
     """Their features are constant, whatever the weights of the convolutions."""
     a = architecture(activation="tanh")

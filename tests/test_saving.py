@@ -135,7 +135,10 @@ def test_nothing_is_printed():
 def test_only_chatter_is_withheld(monkeypatch, capfd):
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     with quiet_import._chatter_withheld():
-        os.write(2, b"a word of warning\nI0000 00:00:1764.1 port.cc:153] oneDNN custom operations are on\n")
+        os.write(
+            2,
+            b"a word of warning\nI0000 00:00:1764.1 port.cc:153] oneDNN custom operations are on\n",
+        )
         assert capfd.readouterr().err == ""
     assert capfd.readouterr().err == "a word of warning\n"
 
