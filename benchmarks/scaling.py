@@ -1,71 +1,50 @@
-"""Does a document cost the same in 10,000 as in 1,000,000, and with 1,000 classes?
+"""Does a document cost the same in 10,000 as in 1,000,000?
 
 MR resampled to corpora of growing size, ids given: one training epoch of the network alone and one
-prediction of each corpus, for which the tables are filled before anything is timed; then whole fits
-with all defaults, linear part included, and their prediction. Last, fits with all defaults of
-10,000 documents in more and more classes, which tell themselves apart by their rarest word.
+prediction of each corpus, for which the tables are filled before anything is timed. With the
+defaults: `scaling_defaults.py`.
 """
 
 import numpy as np
-from _common import Report, alternate, at_most, load_corpus, medians, parse_arguments, seconds
+from _common import Report, alternate, at_most, load_corpus, medians, parse_arguments
 from _networks import textcnn
 
-from sklearn_textcnn import TextCNNClassifier, TextVectorizerTransformer
+from sklearn_textcnn import TextVectorizerTransformer
 
 FLOORS = {
     "training: cost at most / with the fewest documents": at_most(1.2),
     "predicting: cost at most / with the fewest documents": at_most(1.2),
-    "fit with defaults: cost at most / with the fewest documents": at_most(1.5),
-    "predicting with defaults: cost at most / with the fewest documents": at_most(1.5),
 }
 TARGETS = {}
 SIZES = [10_000, 100_000, 1_000_000]
 QUICK_SIZES = [1000, 2000, 3000]
-CLASSES = [2, 10, 100, 1000]
 
 
 def main():
     arguments = parse_arguments(__doc__)
     report = Report(__doc__, arguments, FLOORS, TARGETS)
-    sizes = QUICK_SIZES if arguments.quick else SIZES
-    texts, labels = load_corpus(arguments.data, "mr/all")
-    ids = TextVectorizerTransformer().fit_transform(texts)
-    # all sizes are the front of one sample, so that the largest is in memory only once
-    sample = np.random.default_rng(0).integers(len(ids), size=sizes[-1])
-    X, y = ids[sample], labels[sample]
+    sizes, X, y = resampled(arguments)
     classifier = textcnn(epochs=1, random_state=0).fit(X[: sizes[0]], y[: sizes[0]])
-    classifier.predict(ids)
+    classifier.predict(X[: sizes[0]])
 
-    default = TextCNNClassifier(random_state=0).fit(X[: sizes[0]], y[: sizes[0]])
-    default.predict(ids)
     tasks = {
         "predicting": lambda n: classifier.predict(X[:n]),
-        "predicting with defaults": lambda n: default.predict(X[:n]),
         "training": lambda n: textcnn(epochs=1, random_state=0).fit(X[:n], y[:n]),
-        "fit with defaults": lambda n: TextCNNClassifier(random_state=0).fit(X[:n], y[:n]),
     }
     # the largest corpus takes minutes, and once is long enough to be steady
-    rounds = {"predicting": [5, 3, 3], "predicting with defaults": [3, 2, 1]}
+    rounds = {"predicting": [5, 3, 3], "training": [3, 1, 1]}
     for task, call in tasks.items():
-        measure(report, task, call, sizes, rounds.get(task, [3, 1, 1]))
-    measure_classes(report, ids[: sizes[0]], [n for n in CLASSES if n <= sizes[0] // 10])
+        measure(report, task, call, sizes, rounds[task])
     report.finish()
 
 
-def measure_classes(report, ids, numbers):
-    """Fit to more and more classes: that of a document is its rarest token among so many."""
-    rows = []
-    for n_classes in numbers:
-        # ids are in the order of frequency; the most frequent ones are in every document
-        among = np.where((np.asarray(ids) >= 50) & (np.asarray(ids) < 50 + n_classes), ids, 0)
-        y = among.max(axis=1)
-        classifier = TextCNNClassifier(random_state=0)
-        fit = seconds(lambda: classifier.fit(ids, y))  # noqa: B023
-        predict = seconds(lambda: classifier.predict(ids))  # noqa: B023
-        row = {"classes": str(len(np.unique(y))), "fit, s": fit, "predicting, s": predict}
-        row["linear part, s"] = seconds(lambda: classifier.linear_.fit(ids, y))  # noqa: B023
-        rows.append(row)
-    report.table(f"Fits with defaults of {len(ids):,} documents", rows)
+def resampled(arguments):
+    """Sizes of corpora that are the front of one sample of MR, its ids and its labels."""
+    sizes = QUICK_SIZES if arguments.quick else SIZES
+    texts, labels = load_corpus(arguments.data, "mr/all")
+    ids = TextVectorizerTransformer().fit_transform(texts)
+    sample = np.random.default_rng(0).integers(len(ids), size=sizes[-1])
+    return sizes, ids[sample], labels[sample]
 
 
 def measure(report, task, call, sizes, rounds):
