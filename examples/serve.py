@@ -50,6 +50,7 @@ class Model:
         if not hasattr(pipeline, "predict_proba"):
             raise TypeError(f"the model must have predict_proba, {type(pipeline).__name__} has not")
         self.pipeline = pipeline
+        self.turn = threading.Lock()
         # the first answer costs more than the others, and says whether there are several labels
         self.is_multilabel = pipeline.predict(["the first text"]).ndim == 2
         self.classes = pipeline.classes_.tolist()
@@ -64,7 +65,9 @@ class Model:
         return cls(joblib.load(path))
 
     def answer(self, texts):
-        probabilities = self.pipeline.predict_proba(texts)  # (n_texts, n_classes)
+        # Threads that want Python at the same time take twice as long as one after the other.
+        with self.turn:
+            probabilities = self.pipeline.predict_proba(texts)  # (n_texts, n_classes)
         if self.is_multilabel:
             chosen = probabilities > 0.5
             labels = [[self.classes[i] for i in np.flatnonzero(row)] for row in chosen]
