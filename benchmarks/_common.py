@@ -23,6 +23,8 @@ PACKAGES = (
     "fasttext-wheel lime"
 ).split()
 
+NEW, OLD = "ours", "other commit"
+
 
 def parse_arguments(description, against=False):
     """Arguments that every benchmark takes; `against` adds that of another commit."""
@@ -50,6 +52,11 @@ def parse_arguments(description, against=False):
     # one measurement in a process of its own, see `run_child`
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def commits(arguments):
+    """Checkouts to measure by name, for `run_child`: this one and, where given, the other one."""
+    return {NEW: None} | ({OLD: arguments.against} if arguments.against else {})
 
 
 def load_corpus(data, name, n_documents=None):

@@ -10,12 +10,21 @@ import time
 from pathlib import Path
 from statistics import median
 
-from _common import Report, alternate, at_most, load_corpus, parse_arguments, run_child
+from _common import (
+    NEW,
+    OLD,
+    Report,
+    alternate,
+    at_most,
+    commits,
+    load_corpus,
+    parse_arguments,
+    run_child,
+)
 
 CORPORA = {"MR": "mr/all", "20ng": "20ng/train"}
 CLAIM = "default fit on {}: ours / the other commit"
 FLOORS, TARGETS = ({CLAIM.format(c): at_most(limit) for c in CORPORA} for limit in (1.3, 1.0))
-NEW, OLD = "ours", "other commit"
 WARM_UP = 300  # documents
 
 
@@ -24,16 +33,13 @@ def main():
     if arguments.child:
         return fit_here(arguments, *arguments.child)
     report = Report(__doc__, arguments, FLOORS, TARGETS)
-    contenders = {NEW: None}
-    if arguments.against:
-        contenders[OLD] = arguments.against
     rows = []
     for corpus in CORPORA:
 
         def measure(package, corpus=corpus):
             return run_child(arguments, corpus, str(package), package=package)
 
-        results = alternate(contenders, 1 if arguments.quick else 3, measure)
+        results = alternate(commits(arguments), 1 if arguments.quick else 3, measure)
         middle = {name: median(run["fit"] for run in runs) for name, runs in results.items()}
         for name, runs in results.items():
             rows.append(

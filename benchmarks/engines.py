@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from _common import Report, alternate, at_most, load_corpus, parse_arguments, run_child
+from _common import NEW, OLD, Report, alternate, at_most, load_corpus, parse_arguments, run_child
 
 NETWORKS = {
     "conv_layers=2": {"conv_layers": 2},
@@ -35,7 +35,7 @@ FLOORS, TARGETS = (
     for i in range(2)
 )
 WARM_UP = 300  # documents
-NEW, WITH_KERAS, OLD = "ours", 'engine="keras"', "other commit"
+WITH_KERAS = 'engine="keras"'
 
 
 def main():

@@ -13,9 +13,12 @@ from pathlib import Path
 from statistics import median
 
 from _common import (
+    NEW,
+    OLD,
     Report,
     alternate,
     at_most,
+    commits,
     load_corpus,
     parse_arguments,
     peak_mib,
@@ -33,7 +36,6 @@ TARGETS = {
     "12 fits with n_jobs=2: ours / the other commit": at_most(0.6),
 }
 TASKS = {"fit of 500 documents": 500, "12 fits with n_jobs=2": 2000}
-NEW, OLD = "ours", "other commit"
 
 
 def main():
@@ -41,9 +43,7 @@ def main():
     if arguments.child:
         return fit_here(arguments, *arguments.child)
     report = Report(__doc__, arguments, FLOORS, TARGETS)
-    contenders = {NEW: None}
-    if arguments.against:
-        contenders[OLD] = arguments.against
+    contenders = commits(arguments)
     with tempfile.TemporaryDirectory() as folder:
         for task, n_documents in TASKS.items():
             texts, labels = load_corpus(
